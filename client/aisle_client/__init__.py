@@ -1,0 +1,1 @@
+"""Ask a Triton-style model server from Python: tensors in and out, or products in and categories out."""

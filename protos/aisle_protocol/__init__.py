@@ -1,0 +1,1 @@
+"""What a request looks like as bytes: the only thing client, server and training share."""

@@ -1,0 +1,1 @@
+"""A Triton-style gRPC model server in Python."""

@@ -1,0 +1,1 @@
+"""What executes a model: ONNX Runtime, TensorFlow, Python, identity."""

@@ -1,0 +1,1 @@
+"""The gRPC frontend: Triton's GRPCInferenceService and the standard health service."""

@@ -1,0 +1,1 @@
+"""The HTTP frontend: health and metrics."""

@@ -1,0 +1,1 @@
+"""Models on disk and their lives: layout, loading, versions, states."""

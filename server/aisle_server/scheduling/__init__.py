@@ -1,0 +1,1 @@
+"""Who runs when: direct, dynamic batching, ensembles."""

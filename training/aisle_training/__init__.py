@@ -1,0 +1,1 @@
+"""From a shop's catalogue to a model repository: import, split, train, evaluate, export."""

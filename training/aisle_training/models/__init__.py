@@ -1,0 +1,1 @@
+"""The Keras networks: image, text and fusion classifiers."""
