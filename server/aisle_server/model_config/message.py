@@ -64,6 +64,29 @@ def to_message(config: ModelConfig) -> pb.ModelConfig:
     return message
 
 
+def carries(config: ModelConfig, field: str) -> bool:
+    """Whether the file said something in a field that the server does not act upon, such as `optimization`."""
+    return pb.ModelConfig.FromString(config.carried).HasField(field)
+
+
+def names_given_by_batcher(config: ModelConfig) -> frozenset[str]:
+    """Return the inputs of the model that no caller sends: batch inputs and sequence controls."""
+    rest = pb.ModelConfig.FromString(config.carried)
+    batch_inputs = (name for each in rest.batch_input for name in each.target_name)
+    sequence = rest.sequence_batching
+    states = (each.input_name for each in sequence.state)
+    return frozenset((*batch_inputs, *states, *(each.name for each in sequence.control_input)))
+
+
+def with_pinned_memory(carried: bytes) -> bytes:
+    """Return `ModelConfig.carried` with pinned memory switched on where the file says nothing of it. Triton's default, echoed alone."""
+    rest = pb.ModelConfig.FromString(carried)
+    for field in ("input_pinned_memory", "output_pinned_memory"):
+        if not rest.optimization.HasField(field):
+            getattr(rest.optimization, field).enable = True
+    return rest.SerializeToString(deterministic=True)
+
+
 def type_name(datatype: str) -> str:
     """Return a datatype as model configurations spell it: `TYPE_FP32`, `TYPE_STRING` for BYTES, `TYPE_INVALID` for none."""
     return "TYPE_STRING" if datatype == "BYTES" else f"TYPE_{datatype or 'INVALID'}"
