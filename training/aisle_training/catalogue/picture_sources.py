@@ -136,7 +136,8 @@ class TarPictures:
         try:
             with tarfile.open(self._archive, "r|*") as archive:
                 while remaining and (member := archive.next()) is not None:
-                    archive.members.clear()  # tarfile remembers each member it has seen, and needs them only for links
+                    # tarfile keeps every member it has seen, 1 KB each, for links alone, which are not followed here.
+                    archive.members.clear()  # type: ignore[attr-defined]
                     name = relative_name(member.name)
                     if name is None:
                         continue
