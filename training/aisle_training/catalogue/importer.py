@@ -61,14 +61,14 @@ def import_catalogue(
         writer.flush()
         catalogue = Catalogue.open(writer.folder)
         products = catalogue.products()
-        with_picture = {product.id for product in products if product.picture is not None}
         unreadable_ids = {picture.id for picture in intake.unreadable}
+        without_picture = [product.id for product in products if product.picture is None]
         report = ImportReport(
             rows_read=intake.rows_read,
             rows_kept=len(products),
             skipped=intake.skipped,
-            pictures_kept=len(with_picture),
-            missing=[product.id for product in products if product.id not in with_picture | unreadable_ids],
+            pictures_kept=len(products) - len(without_picture),
+            missing=[product_id for product_id in without_picture if product_id not in unreadable_ids],
             unreadable=intake.unreadable,
             duplicates=find_duplicates(products, catalogue.pixel_hashes()),
             seconds=time.monotonic() - started,
