@@ -52,7 +52,8 @@ def read_csv(path: Path, columns: CsvColumns, delimiter: str = ",") -> Iterator[
         One record or one skipped row for each row that is not blank, in the file's order.
 
     Raises:
-        CatalogueError: The file cannot be opened, or its header lacks a column or has it twice.
+        CatalogueError: The file cannot be opened, its header lacks a column or has it twice, or `columns` names too
+            little.
     """
     try:
         # surrogateescape carries a foreign byte to its row, where it is reported.
@@ -93,6 +94,8 @@ class _RowParser:
 
         if not columns.category:
             raise CatalogueError("no category column was named, expected at least one")
+        if columns.image is None and "{id}" not in columns.image_pattern:
+            raise CatalogueError(f"the image pattern {columns.image_pattern!r} lacks {{id}}: all pictures would be one")
         self._fields = len(header)
         self._id = index(columns.id)
         self._title = index(columns.title)

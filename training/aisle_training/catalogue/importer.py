@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from aisle_training.catalogue.catalogue import REPORT_NAME, Catalogue
 from aisle_training.catalogue.duplicates import find_duplicates
+from aisle_training.catalogue.errors import CatalogueError
 from aisle_training.catalogue.import_report import ImportReport, UnreadablePicture
 from aisle_training.catalogue.picture_check import (
     CheckedPicture,
@@ -52,29 +54,41 @@ def import_catalogue(
     Raises:
         CatalogueError: The rows or the pictures cannot be read at all, or the target cannot be written.
     """
+    try:
+        with CatalogueWriter(target, replace=replace) as writer:
+            return _import(rows, pictures, writer, progress)
+    except (OSError, sqlite3.Error) as error:
+        raise CatalogueError(f"the catalogue {target} could not be written: {error}") from error
+
+
+def _import(
+    rows: Iterable[Record | SkippedRow],
+    pictures: PictureSource,
+    writer: CatalogueWriter,
+    progress: Callable[[int, int], None],
+) -> ImportReport:
     started = time.monotonic()
-    with CatalogueWriter(target, replace=replace) as writer:
-        intake = _Intake(writer)
-        intake.take_rows(rows)
-        intake.take_pictures(pictures, progress)
-        intake.drop_blank()
-        writer.flush()
-        catalogue = Catalogue.open(writer.folder)
-        products = catalogue.products()
-        unreadable_ids = {picture.id for picture in intake.unreadable}
-        without_picture = [product.id for product in products if product.picture is None]
-        report = ImportReport(
-            rows_read=intake.rows_read,
-            rows_kept=len(products),
-            skipped=intake.skipped,
-            pictures_kept=len(products) - len(without_picture),
-            missing=[product_id for product_id in without_picture if product_id not in unreadable_ids],
-            unreadable=intake.unreadable,
-            duplicates=find_duplicates(products, catalogue.pixel_hashes()),
-            seconds=time.monotonic() - started,
-        )
-        (writer.folder / REPORT_NAME).write_text(report.json(), encoding="utf-8")
-        writer.publish()
+    intake = _Intake(writer)
+    intake.take_rows(rows)
+    intake.take_pictures(pictures, progress)
+    intake.drop_blank()
+    writer.flush()
+    catalogue = Catalogue.open(writer.folder)
+    products = catalogue.products()
+    unreadable_ids = {picture.id for picture in intake.unreadable}
+    without_picture = [product.id for product in products if product.picture is None]
+    report = ImportReport(
+        rows_read=intake.rows_read,
+        rows_kept=len(products),
+        skipped=intake.skipped,
+        pictures_kept=len(products) - len(without_picture),
+        missing=[product_id for product_id in without_picture if product_id not in unreadable_ids],
+        unreadable=intake.unreadable,
+        duplicates=find_duplicates(products, catalogue.pixel_hashes()),
+        seconds=time.monotonic() - started,
+    )
+    (writer.folder / REPORT_NAME).write_text(report.json(), encoding="utf-8")
+    writer.publish()
     return report
 
 

@@ -50,7 +50,7 @@ def write_split(path: Path, split_by_id: Mapping[str, str], origin: SplitOrigin)
         origin: What the split was made from.
 
     Raises:
-        SplitError: `path` ends in `.json`, which is the record's own place.
+        SplitError: `path` cannot be written, or ends in `.json`, which is the record's own place.
     """
     if path.suffix == ".json":
         raise SplitError(f"the split file {path} must not end in .json: its record stands there")
@@ -60,8 +60,11 @@ def write_split(path: Path, split_by_id: Mapping[str, str], origin: SplitOrigin)
     writer.writerows(split_by_id.items())
     table = buffer.getvalue().encode()
     record = {**asdict(origin), "splits_sha256": hashlib.sha256(table).hexdigest()}
-    _replace(path.with_suffix(".json"), (json.dumps(record, indent=2) + "\n").encode())
-    _replace(path, table)
+    try:
+        _replace(path.with_suffix(".json"), (json.dumps(record, indent=2) + "\n").encode())
+        _replace(path, table)
+    except OSError as error:
+        raise SplitError(f"the split file {path} cannot be written: {error.strerror}") from error
 
 
 def read_split(path: Path, catalogue: Catalogue | None = None) -> dict[str, str]:
@@ -79,7 +82,10 @@ def read_split(path: Path, catalogue: Catalogue | None = None) -> dict[str, str]
             for another catalogue.
     """
     table, origin = _read_checked(path)
-    rows = list(csv.reader(io.StringIO(table.decode(), newline="")))
+    try:
+        rows = list(csv.reader(io.StringIO(table.decode(), newline="")))
+    except (ValueError, csv.Error) as error:
+        raise SplitError(f"{path} is no CSV file: {error}") from error
     if not rows or rows[0] != ["id", "split"]:
         raise SplitError(f"{path} starts with {rows[:1]}, expected the columns id and split")
     split_by_id: dict[str, str] = {}

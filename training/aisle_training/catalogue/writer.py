@@ -120,7 +120,7 @@ class CatalogueWriter:
         for entry in former.iterdir():
             if entry.name not in OWN_NAMES:
                 entry.rename(self._target / entry.name)
-        shutil.rmtree(former)
+        shutil.rmtree(former, ignore_errors=True)  # the catalogue is in its place: what fails here is only untidy
 
     def _check_target(self) -> None:
         if not self._target.exists() and not self._target.is_symlink():

@@ -41,7 +41,9 @@ def catalogue() -> None:
     show_default=True,
     help="The picture's file name where there is no such column.",
 )
-@click.option("--delimiter", default=",", show_default=True, help="What stands between two fields: one character.")
+@click.option(
+    "--delimiter", default=",", show_default=True, help="What stands between two fields: one character, or \\t."
+)
 @click.option("--replace", is_flag=True, help="Replace the catalogue that stands there. Other files in it are kept.")
 def import_(
     csv_file: Path,
@@ -65,6 +67,7 @@ def import_(
     from aisle_training.catalogue.importer import import_catalogue
     from aisle_training.catalogue.picture_sources import open_pictures
 
+    delimiter = delimiter.replace("\\t", "\t")  # a tab is hard to type in a shell
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise click.BadParameter(f"{delimiter!r} came, expected one character", param_hint="--delimiter")
     columns = CsvColumns(id_column, title_column, category_columns, image_column, image_pattern)
