@@ -1,0 +1,1 @@
+"""Protocol stubs. Written by protos/generate.py, never edited."""
