@@ -1,1 +1,76 @@
 """Ask a Triton-style model server from Python: tensors in and out, or products in and categories out."""
+
+from aisle_client.aio import AsyncInferenceClient
+from aisle_client.categories import Categorization, Category
+from aisle_client.categorizer import AsyncCategorizer, Categorizer
+from aisle_client.errors import (
+    AccessDeniedError,
+    CallCancelledError,
+    ClientError,
+    DeadlineExceededError,
+    InvalidArgumentError,
+    InvalidInputError,
+    MessageTooLargeError,
+    MissingDependencyError,
+    NotFoundError,
+    PictureError,
+    ProtocolError,
+    RequestError,
+    ResourceExhaustedError,
+    ServerError,
+    ServerUnreachableError,
+    UnavailableError,
+    UnsupportedError,
+)
+from aisle_client.inference import InferenceClient
+from aisle_client.options import TLS, ClientOptions, RetryPolicy
+from aisle_client.products import Outcome, Product
+from aisle_client.responses import (
+    Duration,
+    InferResult,
+    ModelIndex,
+    ModelMetadata,
+    ModelStatistics,
+    RequestedOutput,
+    ServerMetadata,
+    TensorMetadata,
+)
+
+__all__ = [
+    "TLS",
+    "AccessDeniedError",
+    "AsyncCategorizer",
+    "AsyncInferenceClient",
+    "CallCancelledError",
+    "Categorization",
+    "Categorizer",
+    "Category",
+    "ClientError",
+    "ClientOptions",
+    "DeadlineExceededError",
+    "Duration",
+    "InferResult",
+    "InferenceClient",
+    "InvalidArgumentError",
+    "InvalidInputError",
+    "MessageTooLargeError",
+    "MissingDependencyError",
+    "ModelIndex",
+    "ModelMetadata",
+    "ModelStatistics",
+    "NotFoundError",
+    "Outcome",
+    "PictureError",
+    "Product",
+    "ProtocolError",
+    "RequestError",
+    "RequestedOutput",
+    "ResourceExhaustedError",
+    "RetryPolicy",
+    "ServerError",
+    "ServerMetadata",
+    "ServerUnreachableError",
+    "TensorMetadata",
+    "UnavailableError",
+    "UnsupportedError",
+]
