@@ -1,11 +1,14 @@
 """Ask a Triton-style model server from Python: tensors in and out, or products in and categories out."""
 
 from aisle_client.aio import AsyncInferenceClient
+from aisle_client.catalogue import Progress, categorize_catalogue
+from aisle_client.catalogue_file import CatalogueFile
 from aisle_client.categories import Categorization, Category
 from aisle_client.categorizer import AsyncCategorizer, Categorizer
 from aisle_client.errors import (
     AccessDeniedError,
     CallCancelledError,
+    CatalogueError,
     ClientError,
     DeadlineExceededError,
     InvalidArgumentError,
@@ -42,6 +45,8 @@ __all__ = [
     "AsyncCategorizer",
     "AsyncInferenceClient",
     "CallCancelledError",
+    "CatalogueError",
+    "CatalogueFile",
     "Categorization",
     "Categorizer",
     "Category",
@@ -62,6 +67,7 @@ __all__ = [
     "Outcome",
     "PictureError",
     "Product",
+    "Progress",
     "ProtocolError",
     "RequestError",
     "RequestedOutput",
@@ -73,4 +79,5 @@ __all__ = [
     "TensorMetadata",
     "UnavailableError",
     "UnsupportedError",
+    "categorize_catalogue",
 ]

@@ -12,7 +12,7 @@ from typing import Self
 
 from aisle_client.aio import AsyncInferenceClient
 from aisle_client.categories import Categorization
-from aisle_client.errors import ClientError
+from aisle_client.errors import ClientError, InvalidInputError
 from aisle_client.inference import InferenceClient
 from aisle_client.options import ClientOptions
 from aisle_client.pictures import Picture
@@ -108,7 +108,7 @@ class Categorizer:
 
     def categorize_many(
         self,
-        products: Iterable[Product],
+        products: Iterable[Product | InvalidInputError],
         *,
         batch_size: int = 32,
         in_flight: int = 4,
@@ -117,7 +117,8 @@ class Categorizer:
         """Categorize a stream of products, several batches at a time, reading no further ahead than those.
 
         Args:
-            products: Any iterable, read as answers are taken.
+            products: Any iterable, read as answers are taken. Whoever reads products from a file may pass an error in the
+                place of one that is not readable; it is its own outcome.
             batch_size: Rows of a request; at most the model's `max_batch_size`.
             in_flight: Requests under way at once.
             timeout_s: Deadline of each request; None for the options'.
@@ -225,7 +226,7 @@ class AsyncCategorizer:
 
     async def categorize_many(
         self,
-        products: Iterable[Product],
+        products: Iterable[Product | InvalidInputError],
         *,
         batch_size: int = 32,
         in_flight: int = 4,

@@ -16,6 +16,7 @@
     │   ├── ResourceExhaustedError        more than you may ask
     │   │   └── MessageTooLargeError          more than one side takes in one message
     │   └── ServerError                   theirs to mend: internal and unknown errors
+    ├── CatalogueError                a catalogue's file cannot be read, or the results are another catalogue's
     └── ProtocolError                 an answer that is not what the protocol promises
 
 `transport.py` gives each gRPC status its class: the one table.
@@ -38,6 +39,10 @@ class PictureError(InvalidInputError):
 
 class MissingDependencyError(ClientError, ImportError):
     """An optional package is not installed."""
+
+
+class CatalogueError(ClientError):
+    """A catalogue's file cannot be read, or the results are another catalogue's."""
 
 
 class ProtocolError(ClientError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -41,14 +41,20 @@ class Product:
     """
 
     title: str | None = None
-    image: Picture | None = None
+    image: Picture | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one of many products: a categorization, or the error that this product alone is to blame for."""
+    """What became of one of many products: a categorization, or the error that this product alone is to blame for.
 
-    product: Product
+    Attributes:
+        product: The product; None when an error came in its place.
+        categorization: The answer.
+        error: Why there is none.
+    """
+
+    product: Product | None
     categorization: Categorization | None = None
     error: ClientError | None = None
 
@@ -78,9 +84,9 @@ class Question:
 class Row:
     """A product ready to send: encoded, empty where missing. Or the error that keeps it here."""
 
-    product: Product
+    product: Product | None
     title: bytes = b""
-    image: bytes = b""
+    image: bytes = field(default=b"", repr=False)
     error: ClientError | None = None
 
     @property
@@ -110,18 +116,15 @@ def prepare(product: Product, question: Question) -> Row:
     return Row(product, title, image)
 
 
-def batches(products: Iterable[Product], question: Question, size: int) -> Iterator[list[Row]]:
+def batches(products: Iterable[Product | InvalidInputError], question: Question, size: int) -> Iterator[list[Row]]:
     """Encode products in their order, and cut them into batches of bounded rows and bytes.
 
-    A product that cannot be encoded keeps its place as a row with an error.
+    A product that cannot be encoded keeps its place as a row with an error, and so does an error that comes for a product.
     """
     batch: list[Row] = []
     size_bytes = 0
     for product in products:
-        try:
-            row = prepare(product, question)
-        except InvalidInputError as error:
-            row = Row(product, error=error)
+        row = _row(product, question)
         if batch and size_bytes + row.size_bytes > _MAX_BATCH_BYTES:
             yield batch
             batch, size_bytes = [], 0
@@ -221,6 +224,15 @@ def _ask(
         second = yield from _ask(rows[middle:], question, clock)
         return [*first, *second]
     return [*read_answer(result, rows, question, clock() - started_s)]
+
+
+def _row(product: Product | InvalidInputError, question: Question) -> Row:
+    if isinstance(product, InvalidInputError):
+        return Row(None, error=product)
+    try:
+        return prepare(product, question)
+    except InvalidInputError as error:
+        return Row(product, error=error)
 
 
 def _encode_title(title: Any) -> bytes:
