@@ -32,10 +32,12 @@ def make(rows: list[tuple[str, str, str]]) -> tuple[list[Product], dict[str, str
 
 
 def test_title_key() -> None:
-    """Titles are one when they differ in case and white space alone, whatever their script."""
+    """Titles are one when they differ in case, white space and spelling alone; only a blank one has no key."""
     assert title_key(" Blue\u00a0 MUG\n") == title_key("blue mug")
     assert title_key("ÄRMEL") == title_key("ärmel")
     assert title_key("blue mug") != title_key("bluemug")
+    assert title_key("كيف چرمی ۲") == title_key("کیف چرمی 2")  # two spellings that the title classifier sees as one
+    assert title_key("™") == "™"
     assert title_key(" \t") == ""
 
 

@@ -96,10 +96,10 @@ def test_shop(tmp_path: Path) -> None:
         ("line 11", SkipReason.NEITHER),
     ]
     assert report.missing == ["6", "7"]
-    assert [(picture.id, picture.reason[:20]) for picture in report.unreadable] == [
-        ("8", "its name leads out o"),
-        ("5", "it is no picture of "),
-        ("9", "it is no regular fil"),
+    assert [(picture.id, picture.reason) for picture in report.unreadable] == [
+        ("8", "its name leads out of the folder or archive"),
+        ("5", "the picture cannot be read: the file is damaged or cut short"),
+        ("9", "it is no regular file"),
     ]
     duplicates = report.duplicates
     assert (duplicates.title_sets, duplicates.title_products) == (1, 2)
@@ -119,9 +119,9 @@ def test_report_in_the_catalogue(tmp_path: Path) -> None:
         record("2", "mug", "Home > Cups", "2.png"),
         SkippedRow("line 4", SkipReason.MALFORMED, "it has 3 fields, expected 4"),
     ]
-    report = import_catalogue(rows, PicturesInMemory({"1.png": b"GIF89a"}), tmp_path / "shop")
+    report = import_catalogue(rows, PicturesInMemory({"1.png": CUP[:300]}), tmp_path / "shop")
     written = json.loads((tmp_path / "shop" / REPORT_NAME).read_text())
-    reason = "it is no picture of a known format, or its header is damaged"
+    reason = "the picture cannot be read: the file is damaged or cut short"
     assert report.unreadable == [UnreadablePicture("1", "1.png", reason)]
     assert written.pop("seconds") >= 0
     assert written == {
