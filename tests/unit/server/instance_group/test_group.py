@@ -18,14 +18,17 @@ from tests.support.inference_requests import inference_request
 
 
 def request(number: int):
+    """A request with an id."""
     return inference_request(A=[[float(number)]]).changed(id=str(number))
 
 
 def two_instances() -> GatedModel:
+    """A model with two instances whose executions wait."""
     return GatedModel(gated_config(schema.InstanceGroup("m", count=2)), is_open=False)
 
 
 async def start(model: GatedModel, *samples: WarmupSample) -> InstanceGroup:
+    """Start the instances of a model."""
     return await InstanceGroup.start(model, model.config, warmup_samples=samples)
 
 
@@ -224,7 +227,7 @@ async def test_a_warm_up_that_fails_fails_the_load(error):
     model = GatedModel(on_execute=fail)
     is_told = isinstance(error, InferenceServerError)
     reason = "token 99 is out of range" if is_told else "model 'm' failed to execute the request"
-    with pytest.raises(InferenceServerError, match=f"^failed to run warmup sample 'zeros': {reason}; $") as caught:
+    with pytest.raises(InferenceServerError, match=rf"^failed to run warmup sample 'zeros': {reason}; $") as caught:
         await start(model, WarmupSample("zeros", (request(1),), 1))
     assert type(caught.value) is (InvalidArgumentError if is_told else InternalError)
     assert model.names("finalize") == ["m_0"]

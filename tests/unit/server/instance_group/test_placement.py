@@ -17,6 +17,7 @@ CPU, GPU, AUTO, MODEL = (
 
 
 def places(*groups: InstanceGroup, gpus: tuple[int, ...] = ()) -> list[tuple[str, str, int]]:
+    """Name, kind and id of each placement."""
     placements = devices_for(ModelConfig("m", instance_groups=groups), gpus)
     return [(each.name, each.device.kind, each.device.id) for each in placements]
 

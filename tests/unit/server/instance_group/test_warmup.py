@@ -13,10 +13,12 @@ from aisle_server.model_config.schema import ModelConfig, Warmup, WarmupInput
 
 
 def samples(tmp_path, *warmups: Warmup, max_batch_size: int = 4) -> tuple[WarmupSample, ...]:
+    """The samples of a model with these warm-ups."""
     return load_warmup_samples(ModelConfig("m", max_batch_size=max_batch_size, warmups=warmups), tmp_path)
 
 
 def one(tmp_path, given: WarmupInput, max_batch_size: int = 4) -> np.ndarray:
+    """The array that a warm-up input becomes."""
     (sample,) = samples(tmp_path, Warmup("w", 1, {"A": given}), max_batch_size=max_batch_size)
     return sample.requests[0].inputs["A"].data
 

@@ -195,6 +195,7 @@ def test_closing_ends_every_wait():
 
 
 def tensor(name: str, *shape: int) -> Tensor:
+    """Zeros of a shape."""
     return Tensor(name, "UINT8", np.zeros(shape, np.uint8))
 
 

@@ -13,6 +13,7 @@ from aisle_server.model_config.schema import DynamicBatching, QueuePolicy, Timeo
 from aisle_server.scheduling.request_queue import NEVER_NS, Overdue, QueuedRequest, RequestQueue
 
 US = 1_000
+FREE = QueuePolicy()
 DELAY, REJECT = TimeoutAction.DELAY, TimeoutAction.REJECT
 
 
@@ -23,19 +24,23 @@ class Entry(QueuedRequest):
 
 
 def entry(name: str, **fields) -> Entry:
+    """A request that may be queued."""
     return Entry(InferenceRequest("m", {}, id=name, **fields))
 
 
-def queue(policy: QueuePolicy = QueuePolicy(), levels: int = 0, default: int = 0, **policies) -> RequestQueue[Entry]:
+def queue(policy: QueuePolicy = FREE, levels: int = 0, default: int = 0, **policies) -> RequestQueue[Entry]:
+    """A queue with these policies."""
     by_level = {int(name.removeprefix("level_")): each for name, each in policies.items()}
     return RequestQueue(DynamicBatching((), 0, False, levels, default, policy, by_level))
 
 
 def order(waiting: RequestQueue[Entry]) -> str:
+    """Ids in the order in which requests are to be taken."""
     return "".join(each.request.id for each in waiting)
 
 
 def expired(waiting: RequestQueue[Entry], now_us: int) -> list[tuple[str, Overdue]]:
+    """Ids of those that are taken out at this time, with the reason."""
     return [(each.request.id, overdue) for each, overdue in waiting.expire(now_us * US)]
 
 
