@@ -136,15 +136,14 @@ def no_version_to_load(model: str) -> str:
     return f"at least one version must be available under the version policy of model '{model}'"
 
 
-def load_failed(model: str, reasons: Sequence[tuple[int, str]]) -> str:
-    """A model that was found could not be loaded.
+def version_states(reasons: Sequence[tuple[int, str]]) -> str:
+    """Why versions are not served, a line each: pairs of version and reason."""
+    return "".join(f"version {version} is at UNAVAILABLE state: {reason};\n" for version, reason in reasons)
 
-    Args:
-        model: Which model.
-        reasons: Versions and why each is not served.
-    """
-    states = "".join(f"version {version} is at UNAVAILABLE state: {reason};\n" for version, reason in reasons)
-    return f"load failed for model '{model}': {states}"
+
+def load_failed(model: str, reasons: Sequence[tuple[int, str]]) -> str:
+    """A model that was found could not be loaded: pairs of version and why it is not served."""
+    return f"load failed for model '{model}': {version_states(reasons)}"
 
 
 def failed_to_poll(model: str) -> str:
