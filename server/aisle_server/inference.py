@@ -62,7 +62,7 @@ class InferenceRequest:
     model_version: int = LATEST_VERSION
     id: str = ""
     requested_outputs: tuple[str, ...] = ()
-    parameters: Mapping[str, ParameterValue] = field(default=_NO_PARAMETERS)
+    parameters: Mapping[str, ParameterValue] = field(default_factory=lambda: _NO_PARAMETERS)
     priority: int = 0
     timeout_us: int = 0
     deadline_ns: int | None = None
@@ -108,7 +108,7 @@ class InferenceResponse:
     model_version: int
     id: str = ""
     outputs: tuple[Tensor, ...] = ()
-    parameters: Mapping[str, ParameterValue] = field(default=_NO_PARAMETERS)
+    parameters: Mapping[str, ParameterValue] = field(default_factory=lambda: _NO_PARAMETERS)
     times: ComputeTimes = ComputeTimes()
 
     def output(self, name: str) -> Tensor | None:
