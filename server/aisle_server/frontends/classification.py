@@ -5,6 +5,7 @@ Source: Triton inference protocol, "Classification Extension".
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,7 +39,8 @@ def classify(tensor: Tensor, count: int, labels: Sequence[str], *, is_batching: 
     """
     if tensor.datatype not in _RANKED:
         raise InvalidArgumentError(messages.not_classifiable(tensor.datatype))
-    rows = tensor.data.reshape(tensor.shape[0], -1) if is_batching and tensor.data.size else tensor.data.reshape(1, -1)
+    batch, dims = (tensor.shape[0], tensor.shape[1:]) if is_batching else (1, tensor.shape)
+    rows = tensor.data.reshape(batch, math.prod(dims))
     if rows.shape[1] > _MAX_CLASSES:
         raise InvalidArgumentError(messages.CLASSIFICATION_TOO_LARGE)
     told = min(count, rows.shape[1])
