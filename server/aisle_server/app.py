@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from typing import Final, NoReturn, Protocol
 
@@ -148,6 +149,8 @@ class LineFormatter(logging.Formatter):
 
     A line break within the text is written as `\\n`: callers choose parts of it, and must not be able to forge a line.
     """
+
+    converter = time.gmtime
 
     def __init__(self, *, is_iso8601: bool) -> None:
         super().__init__()
