@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 QUEUE_TIMEOUT = "Request timeout expired"
 SERVER_EXITING = "Server exiting"
+SERVER_NOT_READY = "Server not ready"
 LOAD_NOT_ALLOWED = "explicit model load / unload is not allowed if polling is enabled"
 REPOSITORY_NAME_UNSUPPORTED = "'repository_name' specification is not supported"
 SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requests."
@@ -61,7 +62,9 @@ def duplicate_output(log_prefix: str, name: str) -> str:
 
 def reserved_parameter(name: str) -> str:
     """A request parameter has a name that the protocol keeps for itself."""
-    return f"parameter keys starting with 'triton_' are reserved for Triton usage. '{name}' is not one that is expected."
+    return (
+        f"parameter keys starting with 'triton_' are reserved for Triton usage. '{name}' is not one that is expected."
+    )
 
 
 def parameter_type(name: str, expected: str) -> str:
@@ -102,10 +105,7 @@ def unknown_shared_memory_status(kind: str, region: str) -> str:
 
 def dimension_unspecified(name: str, model: str, dims: Sequence[int]) -> str:
     """A request leaves a dimension of an input open."""
-    return (
-        f"All input dimensions should be specified for input '{name}' for model '{model}', "
-        f"got {dims_text(dims)}"
-    )
+    return f"All input dimensions should be specified for input '{name}' for model '{model}', got {dims_text(dims)}"
 
 
 def dimension_invalid(name: str, dims: Sequence[int]) -> str:
@@ -120,7 +120,9 @@ def byte_size_overflow(name: str) -> str:
 
 def byte_size_mismatch(log_prefix: str, name: str, model: str, expected: int, got: int) -> str:
     """An input's data does not fill its shape, or overflows it."""
-    return f"{log_prefix}input byte size mismatch for input '{name}' for model '{model}'. Expected {expected}, got {got}"
+    return (
+        f"{log_prefix}input byte size mismatch for input '{name}' for model '{model}'. Expected {expected}, got {got}"
+    )
 
 
 def datatype_mismatch(log_prefix: str, name: str, model: str, came: str, expected: str) -> str:
@@ -255,11 +257,6 @@ def wrong_shape(
         " See the model configuration docs for more info on max_batch_size."
         f" Send one element as shape {dims_text((1, *dims))}, N of them as {dims_text(dims).replace('[', '[N,', 1)}."
     )
-
-
-def decoupled_model() -> str:
-    """A model that may answer any number of times was asked for one answer."""
-    return "ModelInfer RPC doesn't support models with decoupled transaction policy"
 
 
 def no_version_to_load(model: str) -> str:

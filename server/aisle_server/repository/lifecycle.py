@@ -252,6 +252,9 @@ class ModelRepository:
             return None
         record.failure = ""
         in_service = record.ready_versions()
+        for number in record.versions.keys() - description.versions.keys():
+            if record.versions[number].state is ModelState.UNAVAILABLE:
+                del record.versions[number]  # it failed once, and is not asked for any more
         for number in description.versions:
             if number not in in_service:
                 record.versions[number] = VersionRecord()
