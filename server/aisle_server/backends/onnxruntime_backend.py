@@ -25,8 +25,10 @@ from aisle_server.backends.backend import BackendOptions, Device, Execution
 from aisle_server.backends.batch_execution import BatchExecution
 from aisle_server.backends.batching import Arrays
 from aisle_server.backends.model_files import model_path
+from aisle_server.backends.signature import completed
 from aisle_server.errors import InvalidArgumentError, UnsupportedError
 from aisle_server.inference import InferenceRequest
+from aisle_server.model_config.autocomplete import SignatureTensor
 from aisle_server.model_config.schema import ModelConfig
 
 DEFAULT_MODEL_FILENAME: Final = "model.onnx"
@@ -72,8 +74,8 @@ class OnnxRuntimeModel:
         self._path = path
         self._session_options = _session_options(config, options)
         session = _open_session(config, path, self._session_options, "CPUExecutionProvider", {})
-        _check(config, session)
-        self._config = config
+        inputs, outputs = _signature(config, session.get_inputs()), _signature(config, session.get_outputs())
+        self._config = completed(config, inputs, outputs, options)
         # The session that read the signature is not thrown away: the first instance on a CPU takes it.
         self._spare_sessions = [session]
 
@@ -193,19 +195,15 @@ def _open_session(
         raise InvalidArgumentError(f"unable to load model '{config.name}' from '{path.name}': {text}") from error
 
 
-def _check(config: ModelConfig, session: Any) -> None:
-    for kind, listed, provided in (
-        ("input", config.inputs, session.get_inputs()),
-        ("output", config.outputs, session.get_outputs()),
-    ):
-        datatypes = {node.name: _DATATYPES.get(node.type, node.type) for node in provided}
-        for tensor in listed:
-            if tensor.name not in datatypes:
-                raise InvalidArgumentError(
-                    f"unexpected inference {kind} '{tensor.name}', allowed {kind}s are: {', '.join(sorted(datatypes))}"
-                )
-            if datatypes[tensor.name] != tensor.datatype:
-                raise InvalidArgumentError(
-                    f"unable to load model '{config.name}', configuration expects datatype TYPE_{tensor.datatype} for {kind}"
-                    f" '{tensor.name}', model provides TYPE_{datatypes[tensor.name]}"
-                )
+def _signature(config: ModelConfig, nodes: Sequence[Any]) -> list[SignatureTensor]:
+    tensors = []
+    for node in nodes:
+        if node.type not in _DATATYPES:
+            raise InvalidArgumentError(
+                f"unable to load model '{config.name}': its tensor '{node.name}' is a {node.type}; expected one of"
+                f" {', '.join(_DATATYPES)}"
+            )
+        # A dimension of any size has a name, or nothing, in place of a number.
+        shape = tuple([size if isinstance(size, int) else -1 for size in node.shape])
+        tensors.append(SignatureTensor(node.name, _DATATYPES[node.type], shape))
+    return tensors
