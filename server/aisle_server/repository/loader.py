@@ -128,9 +128,7 @@ class VersionLoader:
 
     async def _start_instances(self, model: BackendModel, config: ModelConfig, model_directory: Path) -> InstanceGroup:
         samples = await asyncio.to_thread(load_warmup_samples, config, model_directory)
-        return await InstanceGroup.start(
-            model, config, warmup_samples=samples, available_gpus=self._available_gpus
-        )
+        return await InstanceGroup.start(model, config, warmup_samples=samples, available_gpus=self._available_gpus)
 
 
 def _instances_on_cpu(config: ModelConfig) -> int:

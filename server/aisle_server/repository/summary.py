@@ -63,7 +63,9 @@ def _instances_text(config: ModelConfig) -> str:
 def _queue_texts(batching: DynamicBatching) -> list[str]:
     if not batching.priority_levels:
         return _policy_texts(batching.default_queue_policy, "")
-    texts = [f"{batching.priority_levels} priority levels, {batching.default_priority_level} unless a request says otherwise"]
+    texts = [
+        f"{batching.priority_levels} priority levels, {batching.default_priority_level} unless a request says otherwise"
+    ]
     for level in range(1, min(batching.priority_levels, 8) + 1):
         texts += _policy_texts(batching.policy_of(level), f" at level {level}")
     return texts

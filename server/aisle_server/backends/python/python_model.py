@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aisle_server.backends.backend import BackendOptions, Device
-from aisle_server.backends.model_files import model_path
+from aisle_server.backends.model_files import model_path, without_directories
 from aisle_server.backends.python import triton_python_backend_utils
 from aisle_server.backends.python.current_model import CurrentModel, running
 from aisle_server.backends.python.errors import TritonModelException
@@ -167,4 +167,6 @@ class PythonModel:
                 raise InvalidArgumentError(f"{prefix}: {error.message()}") from error
             except (Exception, SystemExit) as error:
                 _log.warning("%s", prefix, exc_info=error)
-                raise InvalidArgumentError(f"{prefix}: {type(error).__name__}: {error}") from error
+                raise InvalidArgumentError(
+                    f"{prefix}: {type(error).__name__}: {without_directories(str(error))}"
+                ) from error

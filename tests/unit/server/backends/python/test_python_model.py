@@ -333,7 +333,7 @@ def test_code_that_cannot_be_loaded_is_told(opened, code, error_class, text):
     ("raised", "text"),
     [
         ("pb_utils.TritonModelException('no labels')", "model 'm' version 1 failed to initialize: no labels"),
-        ("OSError('no file')", "model 'm' version 1 failed to initialize: OSError: no file"),
+        ("OSError('no file: /a/b/c.txt')", "model 'm' version 1 failed to initialize: OSError: no file: c.txt"),
     ],
 )
 def test_a_model_that_cannot_be_initialized_is_told(opened, raised, text):
