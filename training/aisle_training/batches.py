@@ -135,11 +135,10 @@ class FusionBatches(ShuffledBatches):
     def _make_batch(
         self, chosen: npt.NDArray[np.int64], generator: np.random.Generator
     ) -> tuple[dict[str, Floats], Labels]:
-        image_missing, title_missing = self._missing
         image_present, title_present = (present[chosen] for present in self._present)
         draw = generator.random(len(chosen))
-        without_image = (draw < image_missing) & title_present
-        without_title = (draw >= 1.0 - title_missing) & image_present
+        without_image = (draw < self._missing[0]) & title_present
+        without_title = (draw >= 1.0 - self._missing[1]) & image_present
         inputs = fusion_inputs(
             self._embeddings[0][chosen],
             self._embeddings[1][chosen],
@@ -184,12 +183,12 @@ def augment_pictures(pixels: Pixels, generator: np.random.Generator, *, flip: bo
         Pixels of the same shape.
     """
     rows, height, width, _ = pixels.shape
-    mirrored = generator.random(rows) < (0.5 if flip else 0.0)
+    mirrored: Flags = generator.random(rows) < (0.5 if flip else 0.0)
     offsets = generator.integers(0, 2 * shift + 1, (rows, 2))
-    padded = np.pad(pixels, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
+    padded: Pixels = np.pad(pixels, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
     augmented = np.empty_like(pixels)
     for row, (top, left) in enumerate(offsets):
-        picture = padded[row, top : top + height, left : left + width]
+        picture: Pixels = padded[row, top : top + height, left : left + width]
         augmented[row] = picture[:, ::-1] if mirrored[row] else picture
     return augmented
 

@@ -64,9 +64,7 @@ def negative_log_likelihood(logits: npt.NDArray[np.float64], labels: Labels, tem
     return float(np.mean(log_normalizer - scaled[np.arange(len(labels)), labels]))
 
 
-def scale_probabilities(
-    probabilities: npt.NDArray[np.floating[Any]], temperature: float
-) -> npt.NDArray[np.float64]:
+def scale_probabilities(probabilities: npt.NDArray[np.floating[Any]], temperature: float) -> npt.NDArray[np.float64]:
     """Give the probabilities [rows, classes] that a temperature makes of those at temperature 1."""
     logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-30)) / temperature
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))

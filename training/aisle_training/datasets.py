@@ -16,6 +16,11 @@ from aisle_training.preprocessing.images import ImageError, decode_image
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
+Progress = Callable[[int, int], None]
+
+
+def no_progress(done: int, wanted: int) -> None:
+    """Show nothing."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +67,14 @@ def select_split(
         ValueError: The split has no product of these classes.
     """
     class_of = {category: number for number, category in enumerate(classes)}
-    chosen = [
-        product for product in products if product.category in class_of and split_by_id.get(product.id) == split
-    ]
+    chosen = [product for product in products if product.category in class_of and split_by_id.get(product.id) == split]
     if not chosen:
         raise ValueError(f"the split {split!r} has no product of any of the {len(class_of)} classes")
     return LabelledProducts(chosen, np.array([class_of[product.category] for product in chosen], dtype=np.int32))
 
 
 def decode_pictures(
-    products: Sequence[Product], picture_size: int, on_progress: Callable[[int], None] = lambda decoded: None
+    products: Sequence[Product], picture_size: int, on_progress: Progress = no_progress
 ) -> tuple[Pixels, Flags]:
     """Decode the pictures of products, once, into one array.
 
@@ -80,7 +83,7 @@ def decode_pictures(
     Args:
         products: The products.
         picture_size: Height and width, pixels.
-        on_progress: Called with the number of further products done.
+        on_progress: Called with the number of products done, and of all.
 
     Returns:
         Pixels uint8 [rows, picture_size, picture_size, 3], zero where there is no picture; and whether there is one,
@@ -101,6 +104,6 @@ def decode_pictures(
 
     # Decoders release the interpreter lock, so threads are enough.
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-        for _ in threads.map(decode, range(len(products))):
-            on_progress(1)
+        for done, _ in enumerate(threads.map(decode, range(len(products))), start=1):
+            on_progress(done, len(products))
     return pixels, present

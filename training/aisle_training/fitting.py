@@ -194,4 +194,6 @@ def write_history(path: Path, history: list[dict[str, float]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: np.format_float_positional(value, 6, trim="-") for name, value in epoch.items()} for epoch in history)
+        writer.writerows(
+            {name: np.format_float_positional(value, 6, trim="-") for name, value in epoch.items()} for epoch in history
+        )

@@ -15,9 +15,7 @@ def accuracy(predicted: npt.NDArray[np.integer[Any]], labels: Labels) -> float:
     return float(np.mean(predicted == labels))
 
 
-def confusion_matrix(
-    predicted: npt.NDArray[np.integer[Any]], labels: Labels, classes: int
-) -> npt.NDArray[np.int64]:
+def confusion_matrix(predicted: npt.NDArray[np.integer[Any]], labels: Labels, classes: int) -> npt.NDArray[np.int64]:
     """Count rows by true class (first axis) and predicted class (second axis), [classes, classes]."""
     matrix = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(matrix, (labels, predicted), 1)
@@ -42,9 +40,7 @@ def macro_f1(predicted: npt.NDArray[np.integer[Any]], labels: Labels, classes: i
     return float(np.mean(2.0 * hits[occurs] / either[occurs]))
 
 
-def expected_calibration_error(
-    probabilities: npt.NDArray[np.floating[Any]], labels: Labels, bins: int = 15
-) -> float:
+def expected_calibration_error(probabilities: npt.NDArray[np.floating[Any]], labels: Labels, bins: int = 15) -> float:
     """Say how far confidence is from accuracy, on average.
 
     Args:

@@ -10,7 +10,6 @@ import json
 import logging
 import platform
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,15 @@ from aisle_training.calibration import fit_temperature, scale_probabilities
 from aisle_training.catalogue.catalogue import Catalogue
 from aisle_training.catalogue.classes import select_classes
 from aisle_training.catalogue.splits import read_split
-from aisle_training.datasets import Flags, LabelledProducts, Pixels, decode_pictures, select_split
+from aisle_training.datasets import (
+    Flags,
+    LabelledProducts,
+    Pixels,
+    Progress,
+    decode_pictures,
+    no_progress,
+    select_split,
+)
 from aisle_training.fitting import fit_model
 from aisle_training.metrics import expected_calibration_error
 from aisle_training.models.batch_norm import recalibrate_batch_norms
@@ -67,7 +74,7 @@ def train(
     *,
     weights: str | None = None,
     resume: bool = False,
-    on_progress: Callable[[int], None] = lambda decoded: None,
+    on_progress: Progress = no_progress,
 ) -> None:
     """Train all three classifiers of a recipe.
 
@@ -78,7 +85,7 @@ def train(
         run: Where everything goes.
         weights: What the image network starts from: None, "imagenet", or a Keras weights file.
         resume: Go on with a run that was begun with the same recipe and data.
-        on_progress: Called with the number of further pictures decoded.
+        on_progress: Called with the number of products whose pictures are decoded, and of all.
 
     Raises:
         ValueError: The run folder is in use and `resume` was not asked for, or it is of another recipe or other data.
@@ -100,14 +107,13 @@ def train(
         titles = [title for title in rows["train"].titles if title.strip()]
         TitleTokenizer.train(titles, recipe.title.vocabulary_size, recipe.title.length).save(run.tokenizer_path)
     tokenizer = TitleTokenizer.load(run.tokenizer_path, recipe.title.length)
-    inputs = {
-        split: SplitInputs(
-            part,
-            *decode_pictures(part.products, recipe.image.picture_size, on_progress),
-            tokenizer.encode(part.titles),
-        )
-        for split, part in rows.items()
-    }
+    pixels, image_present = decode_pictures(
+        [product for part in rows.values() for product in part.products], recipe.image.picture_size, on_progress
+    )
+    inputs, start = {}, 0
+    for split, part in rows.items():
+        mine = slice(start, start := start + len(part))
+        inputs[split] = SplitInputs(part, pixels[mine], image_present[mine], tokenizer.encode(part.titles))
     if not run.classifier_path("image_classifier").is_file():
         train_image_classifier(recipe, run, inputs, len(classes), weights)
     if not run.classifier_path("title_classifier").is_file():
@@ -139,7 +145,10 @@ def begin_run(
         if run.recipe() != recipe:
             raise ValueError(f"{run.path} was begun with another recipe or other options: see {run.recipe_path}")
         begun = json.loads(run.data_path.read_text(encoding="utf-8"))
-        if begun["catalogue_sha256"] != catalogue.content_hash or run.split_path.read_bytes() != split_path.read_bytes():
+        if (
+            begun["catalogue_sha256"] != catalogue.content_hash
+            or run.split_path.read_bytes() != split_path.read_bytes()
+        ):
             raise ValueError(f"{run.path} was begun with another catalogue or another split")
         return
     if run.path.exists() and any(run.path.iterdir()):
@@ -242,7 +251,11 @@ def train_fusion_classifier(recipe: Recipe, run: RunFolder, inputs: dict[str, Sp
     present = held_out.image_present, held_out.rows.title_present
     views = {name: presence_view(*present, *presence) for name, presence in PRESENCES.items()}
     # Each held-out row counts as often as it can be asked: with both inputs, and with either one missing.
-    stacked = [fusion_inputs(*(part[view[0]] for part in embeddings["validation"]), *view[1:]) for view in views.values()]
+    image_embeddings, title_embeddings = embeddings["validation"]
+    stacked = [
+        fusion_inputs(image_embeddings[chosen], title_embeddings[chosen], image_flags, title_flags)
+        for chosen, image_flags, title_flags in views.values()
+    ]
     validation = (
         {name: np.concatenate([part[name] for part in stacked]) for name in stacked[0]},
         np.concatenate([held_out.rows.labels[view[0]] for view in views.values()]),

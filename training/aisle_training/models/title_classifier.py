@@ -68,7 +68,7 @@ class TitleClassifier(keras.Model):  # type: ignore[misc]
         self.temperature_softmax = temperature_softmax
 
     def logits_model(self) -> Any:
-        """Give the part that is trained: `TOKEN_IDS` -> logits [rows, classes]; it shares its layers with this model."""
+        """Give the part that is trained: `TOKEN_IDS` -> logits [rows, classes]; the layers are shared."""
         return keras.Model(self.input, self.get_layer("logits").output, name="title_classifier_logits")
 
     def set_temperature(self, temperature: float) -> None:

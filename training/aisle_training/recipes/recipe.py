@@ -1,7 +1,7 @@
 """What a training run consists of, in numbers: all of them, and nowhere else.
 
-A recipe is a frozen dataclass; a file in this room that is named after it builds it, and its docstring gives the command, the time and the
-scores to expect. A run keeps its recipe as `recipe.json`, which `Recipe.from_json` reads back.
+A recipe is a frozen dataclass. A file in this room, named after it, builds it; that file's docstring gives the command,
+the time and the scores to expect. A run keeps its recipe as `recipe.json`, which `Recipe.from_json` reads back.
 """
 
 from __future__ import annotations
