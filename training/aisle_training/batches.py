@@ -183,7 +183,7 @@ def augment_pictures(pixels: Pixels, generator: np.random.Generator, *, flip: bo
         Pixels of the same shape.
     """
     rows, height, width, _ = pixels.shape
-    mirrored: Flags = generator.random(rows) < (0.5 if flip else 0.0)
+    mirrored = np.less(generator.random(rows), 0.5 if flip else 0.0)
     offsets = generator.integers(0, 2 * shift + 1, (rows, 2))
     padded: Pixels = np.pad(pixels, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
     augmented = np.empty_like(pixels)
