@@ -71,7 +71,7 @@ def status_html(models: Sequence[ModelIndex], is_ready: bool, address: str) -> s
     listing = ", ".join([*ready, *other]) or "no models"
     return (
         f'<details class="aisle-status {"is-ready" if is_ready else "is-waiting"}"><summary>{state}'
-        f" · {escape(address)} · {len(ready)} models</summary><p>{listing}</p></details>"
+        f" · {escape(address)} · {len(ready)} {'model' if len(ready) == 1 else 'models'}</summary><p>{listing}</p></details>"
     )
 
 

@@ -67,12 +67,20 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
                     label="Title", placeholder="What the shop calls it", lines=2, max_lines=6, elem_id="aisle-title"
                 )
                 with gr.Row():
-                    clear = gr.ClearButton([picture, title], value="Clear")
-                    ask = gr.Button("Categorize", variant="primary", elem_id="aisle-ask")
+                    clear = gr.ClearButton([picture, title], value="Clear", scale=1, min_width=90)
+                    ask = gr.Button("Categorize", variant="primary", elem_id="aisle-ask", scale=2, min_width=150)
             with gr.Column(scale=6, min_width=300):
                 answer = gr.HTML(WELCOME, elem_id="aisle-answer")
                 with gr.Accordion("The answer as JSON", open=False):
                     plain = gr.JSON(show_label=False)
+        gr.on(
+            [ask.click, title.submit],
+            categorize,
+            inputs=[picture, title],
+            outputs=[answer, plain],
+            api_name="categorize",
+            show_progress_on=answer,
+        )
         gr.Examples(
             [[example.path, example.title] for example in EXAMPLES],
             inputs=[picture, title],
@@ -82,14 +90,7 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
             cache_examples=False,
             api_visibility="private",
             label="Try one of these",
-        )
-        gr.on(
-            [ask.click, title.submit],
-            categorize,
-            inputs=[picture, title],
-            outputs=[answer, plain],
-            api_name="categorize",
-            show_progress_on=answer,
+            elem_id="aisle-examples",
         )
         clear.click(lambda: (WELCOME, None), outputs=[answer, plain], api_visibility="private", queue=False)
         page.load(status, outputs=line, api_name="status", show_progress="hidden")
@@ -110,10 +111,25 @@ def create_application(page: gr.Blocks) -> FastAPI:
         run_history=False,
         ssr_mode=False,
         footer_links=["api"],
-        theme=gr.themes.Base(primary_hue="teal", neutral_hue="stone", font=_FONTS, font_mono=_MONOSPACED),
+        theme=_theme(),
         css=_STYLE.read_text(encoding="utf-8"),
     )
     return hosted
+
+
+def _theme() -> gr.themes.Base:
+    theme = gr.themes.Base(primary_hue="teal", neutral_hue="stone", font=_FONTS, font_mono=_MONOSPACED)
+    # The palette's own choices fall short of the contrast that small and white text needs (WCAG 2.2, 4.5 to 1).
+    return theme.set(
+        body_text_color_subdued="*neutral_500",
+        body_text_color_subdued_dark="*neutral_400",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_text_color="white",
+        color_accent="*primary_600",
+    )
 
 
 def _path_of(picture: Any) -> str | None:

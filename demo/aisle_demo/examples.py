@@ -34,5 +34,4 @@ EXAMPLES: Final = (
     Example("", "shoe.jpg"),
     Example("", "sunglasses.jpg"),
     Example("Lightweight running shoes with a cushioned sole"),
-    Example("Slim-fit washed blue jeans with five pockets"),
 )
