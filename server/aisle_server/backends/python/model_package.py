@@ -23,12 +23,17 @@ from importlib.machinery import (
     ExtensionFileLoader,
     FileFinder,
     ModuleSpec,
+    PathFinder,
     SourceFileLoader,
 )
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
+
+UTILS_MODULE: Final = "triton_python_backend_utils"
+# As it was before any model ran: some models put their own directory on sys.path, and it would answer for all the others.
+_PATH_OF_THE_PROCESS: Final = tuple(sys.path)
 
 
 class ModelPackage:
@@ -147,7 +152,8 @@ class _ModelCodeLoader(SourceFileLoader):
 
 
 def _is_installed(top: str) -> bool:
-    try:
-        return importlib.util.find_spec(top) is not None
-    except ValueError:  # a module that was made without a spec, such as __main__
-        return True
+    return (
+        top == UTILS_MODULE
+        or top in sys.stdlib_module_names
+        or PathFinder.find_spec(top, list(_PATH_OF_THE_PROCESS)) is not None
+    )
