@@ -14,6 +14,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.abc import MetaPathFinder
@@ -31,6 +32,8 @@ from types import ModuleType
 from typing import Any, Final
 from uuid import uuid4
 
+_NAME_PREFIX: Final = "triton_python_model_"
+_NAMES: Final = re.compile(rf"{_NAME_PREFIX}[0-9a-f]{{32}}\.?")
 UTILS_MODULE: Final = "triton_python_backend_utils"
 # As it was before any model ran: some models put their own directory on sys.path, and it would answer for all the others.
 _PATH_OF_THE_PROCESS: Final = tuple(sys.path)
@@ -45,7 +48,7 @@ class ModelPackage:
         Args:
             directory: The version directory.
         """
-        self.name = f"triton_python_model_{uuid4().hex}"
+        self.name = f"{_NAME_PREFIX}{uuid4().hex}"
         self._directory = directory
         self._siblings: dict[str, bool] = {}
         self._finder = _PackageFinder(self.name, {**vars(builtins), "__import__": self._import})
@@ -110,6 +113,11 @@ class ModelPackage:
             # what is installed goes before the neighbour of the same name.
             known = self._siblings[top] = spec is not None and spec.loader is not None and not _is_installed(top)
         return known
+
+
+def without_package_names(text: str) -> str:
+    """Return the text of an exception with modules named as their files are, not by the package of one import."""
+    return _NAMES.sub("", text)
 
 
 class _PackageFinder(MetaPathFinder):
