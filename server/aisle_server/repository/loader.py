@@ -33,13 +33,16 @@ _logger = logging.getLogger(__name__)
 class Loader(Protocol):
     """Turns a described version into a served one. The lifecycle knows this much of it."""
 
-    async def load(self, description: ModelDescription, version: int, infer: Infer) -> ServedModel:
+    async def load(
+        self, description: ModelDescription, version: int, infer: Infer, step_configs: Sequence[ModelConfig]
+    ) -> ServedModel:
         """Load one version.
 
         Args:
             description: Of its model.
             version: One of `description.versions`.
             infer: For an ensemble, to run its steps.
+            step_configs: For an ensemble, the configuration of each step's model; empty for other models.
 
         Raises:
             InferenceServerError: It cannot be loaded; the text becomes its `reason`. Nothing is left behind.
@@ -74,14 +77,16 @@ class VersionLoader:
         self._available_gpus = tuple(available_gpus)
         self._backend_settings = backend_settings or {}
 
-    async def load(self, description: ModelDescription, version: int, infer: Infer) -> ServedModel:
+    async def load(
+        self, description: ModelDescription, version: int, infer: Infer, step_configs: Sequence[ModelConfig]
+    ) -> ServedModel:
         """Load one version; see `Loader.load`."""
         started = time.monotonic()
         config = description.config
         labels = await asyncio.to_thread(read_labels, config, description.directory.path)
         statistics = ModelStatistics()
         if config.is_ensemble:
-            ensemble = EnsembleScheduler(config, version, infer, statistics, self._clock)
+            ensemble = EnsembleScheduler(config, version, infer, statistics, self._clock, step_configs=step_configs)
             return ServedModel(
                 config, version, ensemble, statistics, labels=labels, load_duration_s=time.monotonic() - started
             )

@@ -9,13 +9,13 @@ Source: Triton, "Model Repository Extension".
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 from aisle_server import errors
 
 
-class ModelState(Enum):
+class ModelState(StrEnum):
     """Where a model version stands. The values are the protocol's."""
 
     UNKNOWN = ""
