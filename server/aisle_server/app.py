@@ -147,20 +147,24 @@ def configure_logging(options: ServerOptions) -> None:
 class LineFormatter(logging.Formatter):
     """Triton's lines: `I1121 09:30:00.123456 7 app.py:91] text`, or with an ISO 8601 time in front.
 
-    A line break within the text is written as `\\n`: callers choose parts of it, and must not be able to forge a line.
+    What follows a line break is indented: callers choose parts of a text, and must not be able to forge a line.
     """
 
     converter = time.gmtime
 
     def __init__(self, *, is_iso8601: bool) -> None:
+        """Choose between the two forms."""
         super().__init__()
+        self._time_format = "%Y-%m-%dT%H:%M:%S" if is_iso8601 else "%m%d %H:%M:%S"
         self._is_iso8601 = is_iso8601
 
+    def format(self, record: logging.LogRecord) -> str:
+        """Return an event with its trace, if it has one."""
+        return super().format(record).replace("\r", "\\r").replace("\n", "\n    ")
+
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """Return the line of an event, without a trace."""
-        text = record.message.replace("\r", "\\r").replace("\n", "\\n")
-        origin = f"{record.process} {record.filename}:{record.lineno}] "
-        micros = int(record.created % 1 * 1e6)
-        if self._is_iso8601:
-            return f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{micros:06d}Z {record.levelname[0]} {origin}{text}"
-        return f"{record.levelname[0]}{self.formatTime(record, '%m%d %H:%M:%S')}.{micros:06d} {origin}{text}"
+        """Return an event without its trace."""
+        severity = record.levelname[0]
+        when = f"{self.formatTime(record, self._time_format)}.{int(record.created % 1 * 1e6):06d}"
+        head = f"{when}Z {severity}" if self._is_iso8601 else f"{severity}{when}"
+        return f"{head} {record.process} {record.filename}:{record.lineno}] {record.message}"
