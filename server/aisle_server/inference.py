@@ -111,6 +111,10 @@ class InferenceResponse:
     parameters: Mapping[str, ParameterValue] = field(default_factory=lambda: _NO_PARAMETERS)
     times: ComputeTimes = ComputeTimes()
 
+    def timed(self, times: ComputeTimes) -> InferenceResponse:
+        """Return the same response with the times of its batch."""
+        return InferenceResponse(self.model_name, self.model_version, self.id, self.outputs, self.parameters, times)
+
     def output(self, name: str) -> Tensor | None:
         """Return an output by name, None when it is absent."""
         return next((tensor for tensor in self.outputs if tensor.name == name), None)

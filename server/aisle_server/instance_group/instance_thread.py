@@ -158,7 +158,9 @@ class InstanceThread:
         except Exception:
             logger.exception("instance '%s' of model '%s' failed", self._placement.name, self._config.name)
             error = InternalError(f"model '{self._config.name}' failed to execute the request")
-        return GroupExecution([error] * len(requests), None, exec_start_ns, time.monotonic_ns())
+        # One for each: an exception that several callers raise would gather all their frames.
+        errors = [type(error)(error.message) for _ in requests]
+        return GroupExecution(errors, None, exec_start_ns, time.monotonic_ns())
 
     def _finalize(self, instance: BackendInstance) -> None:
         try:

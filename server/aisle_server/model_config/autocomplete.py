@@ -68,7 +68,7 @@ class SignatureTensor:
 
 
 def complete_from_files(
-    config: ModelConfig, directory_name: str, version_entries: Mapping[str, bool], *, gpu_count: int = 0
+    config: ModelConfig, directory_name: str, version_entries: Mapping[str, bool], *, available_gpus: Sequence[int] = ()
 ) -> ModelConfig:
     """Fill in what the model directory tells: name, platform, backend, file name, instance groups, and defaults.
 
@@ -76,7 +76,7 @@ def complete_from_files(
         config: As parsed; an empty one when there is no config.pbtxt.
         directory_name: Of the model directory.
         version_entries: What lies in the first version directory by name, True for a directory; empty when there is none.
-        gpu_count: GPUs that instances may use.
+        available_gpus: Ids of the GPUs that instances may use.
 
     Returns:
         A configuration that `validation.validate_config` can judge.
@@ -93,7 +93,7 @@ def complete_from_files(
         return with_defaults(config)
     config = _with_backend(config, version_entries)
     config = replace(
-        config, instance_groups=_instance_groups(config, gpu_count), carried=with_pinned_memory(config.carried)
+        config, instance_groups=_instance_groups(config, available_gpus), carried=with_pinned_memory(config.carried)
     )
     return with_defaults(config)
 
@@ -206,23 +206,23 @@ def _file_kind(config: ModelConfig, version_entries: Mapping[str, bool]) -> _Fil
     return candidates[0] if candidates and (len(candidates) == 1 or config.platform) else None
 
 
-def _instance_groups(config: ModelConfig, gpu_count: int) -> tuple[InstanceGroup, ...]:
+def _instance_groups(config: ModelConfig, available_gpus: Sequence[int]) -> tuple[InstanceGroup, ...]:
     if not config.instance_groups:
-        return (_complete_group(InstanceGroup(name=config.name), config, gpu_count),)
+        return (_complete_group(InstanceGroup(name=config.name), config, available_gpus),)
     return tuple(
-        _complete_group(replace(group, name=group.name or f"{config.name}_{index}"), config, gpu_count)
+        _complete_group(replace(group, name=group.name or f"{config.name}_{index}"), config, available_gpus)
         for index, group in enumerate(config.instance_groups)
     )
 
 
-def _complete_group(group: InstanceGroup, config: ModelConfig, gpu_count: int) -> InstanceGroup:
+def _complete_group(group: InstanceGroup, config: ModelConfig, available_gpus: Sequence[int]) -> InstanceGroup:
     kind = group.kind
     if kind is InstanceKind.KIND_AUTO:
-        kind = InstanceKind.KIND_GPU if gpu_count or group.gpus else InstanceKind.KIND_CPU
+        kind = InstanceKind.KIND_GPU if available_gpus or group.gpus else InstanceKind.KIND_CPU
     on_cpu = kind is InstanceKind.KIND_CPU
     gpus = group.gpus
     if kind is InstanceKind.KIND_GPU and not gpus:
-        gpus = tuple(range(gpu_count))
+        gpus = tuple(available_gpus)
     # The runtimes that Triton gives two instances on the CPU compute on one thread for part of each request.
     count = group.count or (2 if on_cpu and config.backend in _TWO_INSTANCES_ON_CPU else 1)
     return replace(group, kind=kind, gpus=gpus, count=count)

@@ -8,7 +8,7 @@ Source: Triton model configuration; texts as its clients and tests know them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Final
 
@@ -37,12 +37,12 @@ BACKEND_OF_PLATFORM: Final = {
 _IMAGE_FORMATS: Final = ("FORMAT_NHWC", "FORMAT_NCHW")
 
 
-def validate_config(config: ModelConfig, *, gpu_count: int = 0) -> None:
+def validate_config(config: ModelConfig, *, available_gpus: Sequence[int] = ()) -> None:
     """Check all of a model configuration but its tensors.
 
     Args:
         config: Completed by `autocomplete.complete_from_files`.
-        gpu_count: GPUs that instances may use.
+        available_gpus: Ids of the GPUs that instances may use.
 
     Raises:
         InvalidArgumentError: A field contradicts another, or is out of its range.
@@ -64,7 +64,7 @@ def validate_config(config: ModelConfig, *, gpu_count: int = 0) -> None:
             f"ensemble scheduling must be set for ensemble {config.name} whose platform is {ENSEMBLE_PLATFORM}"
         )
     else:
-        _validate_instance_groups(config, gpu_count)
+        _validate_instance_groups(config, available_gpus)
     _validate_file_name(config)
     for warmup in config.warmups:
         _validate_warmup(config, warmup)
@@ -127,16 +127,16 @@ def _validate_dynamic_batching(model: str, max_batch_size: int, batching: Dynami
             )
 
 
-def _validate_instance_groups(config: ModelConfig, gpu_count: int) -> None:
+def _validate_instance_groups(config: ModelConfig, available_gpus: Sequence[int]) -> None:
     if not config.instance_groups:
         raise InvalidArgumentError(f"must specify one or more 'instance group's for {config.name}")
     for group in config.instance_groups:
-        problem = _problem_of(group, gpu_count)
+        problem = _problem_of(group, available_gpus)
         if problem:
             raise InvalidArgumentError(f"instance group {group.name} of model {config.name} {problem}")
 
 
-def _problem_of(group: InstanceGroup, gpu_count: int) -> str:
+def _problem_of(group: InstanceGroup, available_gpus: Sequence[int]) -> str:
     kind = group.kind
     if group.count < 1:
         return f"must have a positive count, got {group.count}"
@@ -144,11 +144,12 @@ def _problem_of(group: InstanceGroup, gpu_count: int) -> str:
         return "has unexpected kind KIND_AUTO"
     if kind is not InstanceKind.KIND_GPU:
         return f"has kind {kind.name} but specifies one or more GPUs" if group.gpus else ""
-    if gpu_count == 0:
+    if not available_gpus:
         return "has kind KIND_GPU but no GPUs are available"
-    unknown = [gpu for gpu in group.gpus if not 0 <= gpu < gpu_count]
+    unknown = [gpu for gpu in group.gpus if gpu not in available_gpus]
     if unknown:
-        return f"specifies invalid or unsupported gpu id {unknown[0]}. GPUs available are: 0 to {gpu_count - 1}"
+        available = ", ".join(map(str, available_gpus))
+        return f"specifies invalid or unsupported gpu id {unknown[0]}. Available GPUs are: {available}"
     return "" if group.gpus else "has kind KIND_GPU but specifies no GPUs"
 
 
