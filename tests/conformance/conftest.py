@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import tritonclient.grpc as triton
 
-from tests.support.model_repositories import write_identity_model
-from tests.support.server_process import ServerProcess, running_server
+pytest.register_assert_rewrite("tests.support")
+
+from tests.support.model_repositories import write_identity_model  # noqa: E402  (rewritten first)
+from tests.support.server_process import ServerProcess, running_server  # noqa: E402
 
 # Protocol name -> three elements, as little-endian raw contents.
 GOLDEN_BYTES = {
@@ -37,7 +39,9 @@ def write_conformance_models(repository: Path) -> None:
     write_identity_model(repository, "two_inputs", [("0", "FP32", (16,)), ("1", "INT32", (4,))])
     write_identity_model(repository, "datatypes", [(f"_{name}", name, (3,)) for name in GOLDEN_BYTES], max_batch_size=0)
     write_identity_model(repository, "versions", versions=(1, 3, 12), extra="version_policy { all {} }")
-    write_identity_model(repository, "slow", parameters={"execute_delay_ms": "400"}, extra="instance_group { count: 1 }")
+    write_identity_model(
+        repository, "slow", parameters={"execute_delay_ms": "400"}, extra="instance_group { count: 1 }"
+    )
     write_identity_model(
         repository,
         "short_queue",

@@ -42,7 +42,9 @@ def test_a_model_tells_its_tensors(client: triton.InferenceServerClient) -> None
     metadata = client.get_model_metadata("versions")
     assert (metadata.name, sorted(metadata.versions), metadata.platform) == ("versions", ["1", "12", "3"], "identity")
     assert [(each.name, each.datatype, list(each.shape)) for each in metadata.inputs] == [("INPUT0", "FP32", [-1, 16])]
-    assert [(each.name, each.datatype, list(each.shape)) for each in metadata.outputs] == [("OUTPUT0", "FP32", [-1, 16])]
+    assert [(each.name, each.datatype, list(each.shape)) for each in metadata.outputs] == [
+        ("OUTPUT0", "FP32", [-1, 16])
+    ]
     assert list(client.get_model_metadata("versions", "3").versions) == ["3"]
 
 

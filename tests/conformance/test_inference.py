@@ -61,9 +61,7 @@ def test_every_datatype_is_golden(stub: service_pb2_grpc.GRPCInferenceServiceStu
         output.name: (output.datatype, list(output.shape), raw.hex())
         for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)
     }
-    assert told == {
-        f"OUTPUT_{name}": (name, [3], bytes.fromhex(text).hex()) for name, text in GOLDEN_BYTES.items()
-    }
+    assert told == {f"OUTPUT_{name}": (name, [3], bytes.fromhex(text).hex()) for name, text in GOLDEN_BYTES.items()}
 
 
 def test_typed_contents_are_answered_raw(stub: service_pb2_grpc.GRPCInferenceServiceStub) -> None:
@@ -115,9 +113,10 @@ def test_every_caller_gets_its_own_answer(server: ServerProcess) -> None:
             "[request id: <id_unknown>] inference request batch-size must be <= 8 for 'identity'",
         ),
         (
-            raw_request(shape=(16,)),
+            raw_request(shape=(4,), raw=bytes(16)),
             StatusCode.INVALID_ARGUMENT,
-            "[request id: <id_unknown>] unexpected shape for input 'INPUT0' for model 'identity'. Expected [-1,16], got [16]. ...",
+            "[request id: <id_unknown>] unexpected shape for input 'INPUT0' for model 'identity'. Expected [-1,16], got [4]. "
+            "NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension...",
         ),
         (
             raw_request(shape=(1, 8), raw=bytes(32)),
@@ -179,7 +178,11 @@ def test_wrong_names_are_refused(stub: service_pb2_grpc.GRPCInferenceServiceStub
     [
         ("99", StatusCode.NOT_FOUND, "Request for unknown model: 'identity' version 99 is not found"),
         ("0", StatusCode.NOT_FOUND, "Request for unknown model: 'identity' version 0 is not found"),
-        ("-2", StatusCode.INVALID_ARGUMENT, "invalid model version specified '-2' , version should be an integral value > 0"),
+        (
+            "-2",
+            StatusCode.INVALID_ARGUMENT,
+            "invalid model version specified '-2' , version should be an integral value > 0",
+        ),
         (
             "one",
             StatusCode.INVALID_ARGUMENT,

@@ -61,7 +61,9 @@ def test_a_caller_may_have_errors_end_the_stream(
     stream_client: triton.InferenceServerClient, answers: queue.Queue[tuple[Any, Any]]
 ) -> None:
     """With the header `triton_grpc_error: true` the first error closes the stream with its status."""
-    stream_client.start_stream(lambda result, error: answers.put((result, error)), headers={"triton_grpc_error": "true"})
+    stream_client.start_stream(
+        lambda result, error: answers.put((result, error)), headers={"triton_grpc_error": "true"}
+    )
     stream_client.async_stream_infer("nope", row_input())
     _, error = answers.get(timeout=10)
     assert error.status() == str(grpc.StatusCode.NOT_FOUND)
