@@ -62,7 +62,7 @@ class InferenceRequest:
     model_version: int = LATEST_VERSION
     id: str = ""
     requested_outputs: tuple[str, ...] = ()
-    parameters: Mapping[str, ParameterValue] = field(default=_NO_PARAMETERS)
+    parameters: Mapping[str, ParameterValue] = field(default_factory=lambda: _NO_PARAMETERS)
     priority: int = 0
     timeout_us: int = 0
     deadline_ns: int | None = None
@@ -108,8 +108,12 @@ class InferenceResponse:
     model_version: int
     id: str = ""
     outputs: tuple[Tensor, ...] = ()
-    parameters: Mapping[str, ParameterValue] = field(default=_NO_PARAMETERS)
+    parameters: Mapping[str, ParameterValue] = field(default_factory=lambda: _NO_PARAMETERS)
     times: ComputeTimes = ComputeTimes()
+
+    def timed(self, times: ComputeTimes) -> InferenceResponse:
+        """Return the same response with the times of its batch."""
+        return InferenceResponse(self.model_name, self.model_version, self.id, self.outputs, self.parameters, times)
 
     def output(self, name: str) -> Tensor | None:
         """Return an output by name, None when it is absent."""

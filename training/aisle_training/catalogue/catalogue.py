@@ -56,7 +56,7 @@ CREATE TABLE products (
 CREATE INDEX products_by_pixels ON products (pixels_sha256);
 """
 
-# Pillow's name of a format -> the suffix of its files here. What is not in this table is not accepted as a picture.
+# Pillow's name of a format -> the suffix of its files here, for all that `preprocessing.images` accepts.
 PICTURE_SUFFIXES = {
     "JPEG": "jpg",
     "MPO": "jpg",  # a JPEG with further pictures behind the first, as many cameras write it

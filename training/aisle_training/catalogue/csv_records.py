@@ -117,11 +117,8 @@ class _RowParser:
             )
             return SkippedRow(where, SkipReason.EMPTY_CATEGORY, detail)
         product_id = row[self._id].strip()
-        if self._image is None:
-            picture_name = self._image_pattern.replace("{id}", product_id)
-        else:
-            picture_name = row[self._image].strip()
-        return Record(where, product_id, row[self._title].strip(), tuple(names), picture_name or None)
+        named = self._image_pattern.replace("{id}", product_id) if self._image is None else row[self._image].strip()
+        return Record(where, product_id, row[self._title].strip(), tuple(names), picture_name=named or None)
 
     def _fault(self, row: list[str]) -> str | None:
         """Say what makes a row malformed; None when nothing does."""

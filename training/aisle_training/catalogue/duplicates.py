@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aisle_training.catalogue.catalogue import Product
+from aisle_training.preprocessing.title_normalization import normalize_title
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,13 @@ class Duplicates:
 
 
 def title_key(title: str) -> str:
-    """What makes two titles one: lower case, and white space as one space between words. Empty for a blank title."""
-    return " ".join(title.lower().split())
+    """What makes two titles one: lower case, single spaces, and the one spelling that the title classifier sees.
+
+    Two titles that differ in case and white space alone have one key, and so have those that normalisation makes one:
+    the network could not tell them apart. Empty for a blank title alone.
+    """
+    lowered = " ".join(title.lower().split())
+    return normalize_title(lowered) or lowered  # a title of nothing but trade marks normalises to nothing
 
 
 def find_duplicates(products: Sequence[Product], pixel_hashes: Mapping[str, str]) -> Duplicates:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from PIL import Image, ImageOps
 
 from aisle_training.catalogue.catalogue import PICTURE_SUFFIXES
+from aisle_training.preprocessing.images import FORMATS, ImageError, decode_image
 
-MAX_PIXELS = 50_000_000
+_PROBE_SIZE = 32  # edge of the square that the decoder is asked for; what matters is whether it succeeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class UnreadablePictureError(Exception):
 def check_picture(content: bytes) -> CheckedPicture:
     """Decode a picture, whole.
 
+    Readable is what training can read: its own decoder is asked, with its caps on bytes and pixels.
+
     Args:
         content: The encoded file. Of an animation the first frame counts.
 
@@ -45,28 +48,19 @@ def check_picture(content: bytes) -> CheckedPicture:
         What the catalogue keeps of it.
 
     Raises:
-        UnreadablePictureError: It is empty, no picture of a known format, larger than `MAX_PIXELS`, or damaged.
+        UnreadablePictureError: It is empty, no picture of a known format, too large, or damaged.
     """
-    if not content:
-        raise UnreadablePictureError("the file is empty")
     try:
-        # Only known formats: among Pillow's others is one that starts Ghostscript.
-        image = Image.open(io.BytesIO(content), formats=[name for name in PICTURE_SUFFIXES if name != "MPO"])
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise UnreadablePictureError(f"it has more than {MAX_PIXELS} pixels") from error
-    except Exception as error:
-        raise UnreadablePictureError("it is no picture of a known format, or its header is damaged") from error
-    with image:
-        if image.width * image.height > MAX_PIXELS:
-            raise UnreadablePictureError(
-                f"it has {image.width} x {image.height} pixels, expected at most {MAX_PIXELS} in all"
-            )
-        try:
+        decode_image(content, _PROBE_SIZE)
+    except ImageError as error:
+        raise UnreadablePictureError(str(error)) from error
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             image.load()
             pixels = pixels_sha256(image)
-        except Exception as error:  # decoders of damaged data raise whatever they stumble over
-            raise UnreadablePictureError(f"it is truncated or damaged: {error}") from error
-        suffix = PICTURE_SUFFIXES[str(image.format)]
+            suffix = PICTURE_SUFFIXES[str(image.format)]
+    except Exception as error:  # the probe decodes a large JPEG at a fraction of its size, and may miss damage
+        raise UnreadablePictureError(f"the picture cannot be read: {error}") from error
     return CheckedPicture(suffix, hashlib.sha256(content).hexdigest(), pixels)
 
 
@@ -75,8 +69,9 @@ def pixels_sha256(image: Image.Image) -> str:
 
     More than 8 bits a sample are hashed as they are: squeezed into 8 they could make two pictures one.
     """
-    image = ImageOps.exif_transpose(image)
-    if image.mode[0] not in "IF":
+    with contextlib.suppress(Exception):  # damaged metadata turn nothing, and are no damage to the picture
+        image = ImageOps.exif_transpose(image)
+    if not image.mode.startswith("I"):
         if image.has_transparency_data:
             white = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(white, image.convert("RGBA"))
@@ -88,11 +83,10 @@ def pixels_sha256(image: Image.Image) -> str:
 
 @contextlib.contextmanager
 def quiet_decoding() -> Iterator[None]:
-    """Make a decompression bomb an error and keep other remarks of Pillow off the terminal.
+    """Keep Pillow's remarks on strange metadata off the terminal.
 
     Enter it once around all threads that decode: Python's warning filters belong to the whole process.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Protocol
 
 from aisle_training.catalogue.errors import CatalogueError
+from aisle_training.preprocessing.images import MAXIMUM_BYTES
 
-MAX_PICTURE_BYTES = 32 << 20
+MAX_PICTURE_BYTES = MAXIMUM_BYTES  # no more is read than the decoder would look at
 MAX_NAME_CHARACTERS = 1024
 
 

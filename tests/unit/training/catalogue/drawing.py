@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image, ImageDraw
+
 from aisle_training.catalogue.picture_sources import FoundPicture
 from aisle_training.catalogue.records import Record
-from PIL import Image, ImageDraw
 
 
 def draw(seed: int, mode: str = "RGB", size: tuple[int, int] = (12, 16)) -> Image.Image:

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from aisle_training.catalogue.csv_records import MAX_FIELD_CHARACTERS, MAX_ROW_CHARACTERS, CsvColumns, read_csv
-from aisle_training.catalogue.errors import CatalogueError
-from aisle_training.catalogue.records import Record, SkippedRow, SkipReason
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aisle_training.catalogue.csv_records import MAX_FIELD_CHARACTERS, MAX_ROW_CHARACTERS, CsvColumns, read_csv
+from aisle_training.catalogue.errors import CatalogueError
+from aisle_training.catalogue.records import Record, SkippedRow, SkipReason
 from tests.unit.training.catalogue.drawing import write_csv
 
 COLUMNS = CsvColumns(id="id", title="name", category=("aisle", "shelf"))
@@ -16,6 +16,7 @@ HEADER = ("id", "name", "aisle", "shelf")
 
 
 def read(path: Path, content: bytes, columns: CsvColumns = COLUMNS, delimiter: str = ",") -> list[Record | SkippedRow]:
+    """Write a file and read it."""
     path = path / "shop.csv"
     path.write_bytes(content)
     return list(read_csv(path, columns, delimiter))
@@ -31,7 +32,7 @@ def test_row_becomes_a_record(tmp_path: Path) -> None:
 def test_byte_order_mark_and_quotes(tmp_path: Path) -> None:
     """A byte order mark is no part of the first column, and a quoted field may hold commas and line breaks."""
     rows = read(tmp_path, '\ufeffid,name,aisle,shelf\r\n7,"Mug, ""big""\nand blue",Home,"Cups\nand  mugs"\r\n'.encode())
-    assert rows == [Record("lines 2-3", "7", 'Mug, "big"\nand blue', ("Home", "Cups and mugs"), "7.jpg")]
+    assert rows == [Record("lines 2-4", "7", 'Mug, "big"\nand blue', ("Home", "Cups and mugs"), "7.jpg")]
 
 
 def test_image_column_and_delimiter(tmp_path: Path) -> None:

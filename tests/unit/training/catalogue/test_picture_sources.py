@@ -5,16 +5,17 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from aisle_training.catalogue import picture_sources
-from aisle_training.catalogue.errors import CatalogueError
-from aisle_training.catalogue.picture_sources import FoundPicture, RefusedPicture, open_pictures, relative_name
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from aisle_training.catalogue import picture_sources
+from aisle_training.catalogue.errors import CatalogueError
+from aisle_training.catalogue.picture_sources import FoundPicture, RefusedPicture, open_pictures, relative_name
 from tests.unit.training.catalogue.drawing import write_tar
 
 
 def link(kind: bytes, target: str) -> tarfile.TarInfo:
+    """Make a member that is a link or a device."""
     member = tarfile.TarInfo()
     member.type, member.linkname = kind, target
     return member

@@ -1,0 +1,70 @@
+"""Runs a batch through a network that maps arrays to arrays, and keeps one caller's failure away from the others."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from aisle_server.backends.backend import Execution
+from aisle_server.backends.batching import Arrays, UnequalRequestsError, gather, requested_outputs, scatter
+from aisle_server.errors import InferenceServerError, InternalError
+from aisle_server.inference import InferenceRequest, InferenceResponse
+from aisle_server.model_config.schema import ModelConfig
+
+_log = logging.getLogger(__name__)
+
+
+class BatchExecution:
+    """Gather, run, scatter.
+
+    A batch that fails is run again request by request: values that break a network (an index past the end of an embedding, text that
+    is not UTF-8) are told to the caller who sent them, and its neighbours get their answers. Requests that do not stack run one
+    by one as well.
+    """
+
+    def __init__(self, config: ModelConfig, version: int, network: Callable[[Arrays, Sequence[str]], Arrays]) -> None:
+        """Bind a network to the model that it belongs to.
+
+        Args:
+            config: Of the model, complete.
+            version: Of the model.
+            network: Computes the named outputs from inputs by name. An InferenceServerError of its own goes to the caller as it is;
+                any other exception goes to the log, and the caller reads that the model failed.
+        """
+        self._config = config
+        self._version = version
+        self._network = network
+        self._output_names = tuple(output.name for output in config.outputs)
+
+    def execute(self, requests: Sequence[InferenceRequest]) -> Execution:
+        """Run a batch; see `BackendInstance.execute`."""
+        start_ns = time.monotonic_ns()
+        try:
+            return self._run(requests)
+        except UnequalRequestsError:
+            pass
+        except Exception as error:
+            if len(requests) == 1:
+                return Execution([self._told(error)], start_ns, time.monotonic_ns())
+        results: list[InferenceResponse | InferenceServerError] = []
+        for request in requests:
+            try:
+                results += self._run([request]).results
+            except Exception as error:
+                results.append(self._told(error))
+        return Execution(results, start_ns, time.monotonic_ns())
+
+    def _run(self, requests: Sequence[InferenceRequest]) -> Execution:
+        inputs = gather(requests)
+        names = requested_outputs(requests, self._output_names)
+        start_ns = time.monotonic_ns()
+        outputs = self._network(inputs, names)
+        end_ns = time.monotonic_ns()
+        return Execution(scatter(self._config, self._version, requests, outputs), start_ns, end_ns)
+
+    def _told(self, error: Exception) -> InferenceServerError:
+        if isinstance(error, InferenceServerError):
+            return error
+        _log.error("model '%s' version %d failed", self._config.name, self._version, exc_info=error)
+        return InternalError(f"model '{self._config.name}' failed to execute the request")

@@ -1,0 +1,75 @@
+"""Which backend opens a model. A backend's module, and the library beneath it, is imported when the first model asks for it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from aisle_server.backends.backend import BackendFactory, BackendModel, BackendOptions
+from aisle_server.errors import InvalidArgumentError, UnsupportedError
+from aisle_server.model_config.schema import ModelConfig
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredBackend:
+    """A backend by name.
+
+    Attributes:
+        factory: Imports the backend's module and returns its factory.
+        library: The package it stands on; empty for none.
+        extra: The extra of `aisle` that installs the library.
+    """
+
+    factory: Callable[[], BackendFactory]
+    library: str = ""
+    extra: str = ""
+
+
+def _identity() -> BackendFactory:
+    from aisle_server.backends.identity_backend import open_identity_model
+
+    return open_identity_model
+
+
+def _onnxruntime() -> BackendFactory:
+    from aisle_server.backends.onnxruntime_backend import open_onnxruntime_model
+
+    return open_onnxruntime_model
+
+
+BACKENDS: Mapping[str, RegisteredBackend] = MappingProxyType(
+    {
+        "identity": RegisteredBackend(_identity),
+        "onnxruntime": RegisteredBackend(_onnxruntime, library="onnxruntime", extra="server"),
+    }
+)
+
+
+def open_model(config: ModelConfig, version: int, version_directory: Path, options: BackendOptions) -> BackendModel:
+    """Open a version of a model with the backend that its configuration names. Blocks for as long as loading takes.
+
+    Args:
+        config: Validated; `backend` is set.
+        version: Positive.
+        version_directory: `<repository>/<model>/<version>`.
+        options: What the process grants.
+
+    Raises:
+        InvalidArgumentError: There is no such backend, or the model's files do not agree with its configuration.
+        UnsupportedError: The backend's library is not installed; the text is the command that installs it.
+        InferenceServerError: The model cannot be opened; the text becomes its `reason`.
+    """
+    backend = BACKENDS.get(config.backend)
+    if backend is None:
+        raise InvalidArgumentError(
+            f"unknown backend '{config.backend}' for model '{config.name}'; expected one of {', '.join(sorted(BACKENDS))}"
+        )
+    if backend.library and importlib.util.find_spec(backend.library) is None:
+        raise UnsupportedError(
+            f"model '{config.name}' needs the backend '{config.backend}', whose library is not installed here;"
+            f" install it with: pip install 'aisle[{backend.extra}]'"
+        )
+    return backend.factory()(config, version, version_directory, options)

@@ -1,0 +1,15 @@
+"""N instances of a model, a thread each: the boundary between the event loop and everything that blocks."""
+
+from aisle_server.instance_group.group import InstanceGroup
+from aisle_server.instance_group.instance_thread import GroupExecution
+from aisle_server.instance_group.placement import devices_for, intra_op_threads_for
+from aisle_server.instance_group.warmup import WarmupSample, load_warmup_samples
+
+__all__ = [
+    "GroupExecution",
+    "InstanceGroup",
+    "WarmupSample",
+    "devices_for",
+    "intra_op_threads_for",
+    "load_warmup_samples",
+]

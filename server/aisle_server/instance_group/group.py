@@ -1,0 +1,115 @@
+"""All instances of one model version: takes batches on the event loop, has them executed on threads, answers on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+
+from aisle_server.backends.backend import BackendModel
+from aisle_server.inference import InferenceRequest
+from aisle_server.instance_group.instance_thread import GroupExecution, InstanceThread, Work
+from aisle_server.instance_group.placement import devices_for
+from aisle_server.instance_group.warmup import WarmupSample
+from aisle_server.model_config.schema import ModelConfig
+
+OnDone = Callable[[GroupExecution], None]
+
+
+class InstanceGroup:
+    """The instances of one model version. Every method is called on the event loop that started it.
+
+    All threads take work from one queue, so a batch goes to whichever instance is free first. The group does not bound that queue;
+    its scheduler does, by looking at `idle_count`. The group does not own the model: who opened it closes it, after `stop`.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Make a group without instances; callers use `start`."""
+        self._loop = loop
+        self._inbox: SimpleQueue[Work | None] = SimpleQueue()
+        self._instances: list[InstanceThread] = []
+        self._under_way = 0
+        self._stopped: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(
+        cls,
+        model: BackendModel,
+        config: ModelConfig,
+        *,
+        warmup_samples: Sequence[WarmupSample] = (),
+        available_gpus: Sequence[int] = (),
+    ) -> InstanceGroup:
+        """Create all instances, each on its own thread, and have each of them run the warm-up samples.
+
+        One after another: loading is bound by the disk and by memory, and a peak of N models at once helps nobody.
+
+        Args:
+            model: What the instances share.
+            config: The model configuration, complete.
+            warmup_samples: Executed by every instance before this returns; they are not booked anywhere.
+            available_gpus: Ids of the GPUs that the process may use.
+
+        Raises:
+            InferenceServerError: An instance could not be created, or failed to warm up. None is left behind.
+        """
+        group = cls(asyncio.get_running_loop())
+        try:
+            for placement in devices_for(config, available_gpus):
+                instance = InstanceThread(placement, model, config, group._inbox, group._loop)
+                group._instances.append(instance)
+                await instance.start(warmup_samples)
+        except BaseException:
+            await group.stop()
+            raise
+        return group
+
+    @property
+    def instance_count(self) -> int:
+        """Instances there are."""
+        return len(self._instances)
+
+    @property
+    def idle_count(self) -> int:
+        """Instances that wait for work."""
+        return max(0, len(self._instances) - self._under_way)
+
+    def submit(self, requests: Sequence[InferenceRequest], on_done: OnDone) -> None:
+        """Have a batch executed by the first instance that is free.
+
+        Args:
+            requests: One or more; their rows fit the model's `max_batch_size`.
+            on_done: Called on the event loop, once, never before this returns.
+        """
+        if self._stopped is not None:
+            raise RuntimeError("a batch was submitted to an instance group that has stopped")
+        self._under_way += 1
+        self._inbox.put(Work(requests, self._finish, on_done))
+
+    async def execute(self, requests: Sequence[InferenceRequest]) -> GroupExecution:
+        """Have a batch executed by the first instance that is free, and wait for it.
+
+        Cancelling the wait does not stop the instance: the batch is executed and its results are dropped.
+        """
+        future: asyncio.Future[GroupExecution] = self._loop.create_future()
+        self.submit(requests, lambda execution: None if future.done() else future.set_result(execution))
+        return await future
+
+    async def stop(self) -> None:
+        """Let the instances finish what was submitted, finalize each on its thread, and return when all threads have ended.
+
+        Safe to call twice.
+        """
+        if self._stopped is None:
+            for _ in self._instances:
+                self._inbox.put(None)
+            self._stopped = self._loop.create_task(self._wait_for_threads())
+        await asyncio.shield(self._stopped)
+
+    async def _wait_for_threads(self) -> None:
+        for instance in self._instances:
+            await instance.ended
+
+    def _finish(self, work: Work, execution: GroupExecution) -> None:
+        self._under_way -= 1
+        work.on_done(execution)

@@ -1,0 +1,88 @@
+"""Which models an ensemble needs, and which ensembles need a model. Pure.
+
+Source: Triton, dependency graph of the model repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from aisle_server.model_config.schema import ModelConfig
+
+
+def composing_models(config: ModelConfig) -> tuple[str, ...]:
+    """Return the models that the steps of an ensemble name, each once, in the order of the file; none for other models."""
+    scheduling = config.ensemble_scheduling
+    return tuple(dict.fromkeys(step.model_name for step in scheduling.steps)) if scheduling else ()
+
+
+def closure(names: Iterable[str], edges: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+    """Return all that can be reached.
+
+    Args:
+        names: Where to begin; part of the result.
+        edges: Model -> models that it needs, or models that need it.
+
+    Returns:
+        Each name once, those to begin with first.
+    """
+    reached = dict.fromkeys(names)
+    waiting = list(reached)
+    while waiting:
+        for name in edges.get(waiting.pop(), ()):
+            if name not in reached:
+                reached[name] = None
+                waiting.append(name)
+    return tuple(reached)
+
+
+def dependents(needs: Mapping[str, Collection[str]]) -> Mapping[str, tuple[str, ...]]:
+    """Turn the graph round.
+
+    Args:
+        needs: Model -> models that it needs.
+
+    Returns:
+        Model -> models that need it.
+    """
+    turned: dict[str, tuple[str, ...]] = {}
+    for name, needed in needs.items():
+        for each in needed:
+            turned[each] = (*turned.get(each, ()), name)
+    return turned
+
+
+def load_order(needs: Mapping[str, Collection[str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Put models in an order in which each comes after all that it needs.
+
+    Args:
+        needs: Model -> models that it needs; names that are no keys are somebody else's worry.
+
+    Returns:
+        The order, and the models that have no place in it because they need each other, or one that does.
+    """
+    order: dict[str, None] = {}
+    waiting = dict.fromkeys(needs)
+    while free := [name for name in waiting if all(each in order or each not in needs for each in needs[name])]:
+        for name in free:
+            order[name] = None
+            del waiting[name]
+    return tuple(order), tuple(waiting)
+
+
+def find_cycle(names: Collection[str], needs: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+    """Return one circle among models that have no place in the load order.
+
+    Args:
+        names: One or more, from `load_order`.
+        needs: As given to `load_order`.
+
+    Returns:
+        Each needs the next, the last needs the first.
+    """
+    path = [next(iter(names))]
+    while True:
+        following = next(name for name in needs[path[-1]] if name in names)
+        if following in path:
+            return tuple(path[path.index(following) :])
+        path.append(following)

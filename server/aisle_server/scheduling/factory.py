@@ -1,0 +1,30 @@
+"""Which scheduler a model has."""
+
+from __future__ import annotations
+
+from aisle_server.instance_group import InstanceGroup
+from aisle_server.model_config.schema import ModelConfig
+from aisle_server.scheduling.batch import signature_for
+from aisle_server.scheduling.clock import Clock
+from aisle_server.scheduling.direct import DirectScheduler
+from aisle_server.scheduling.dynamic_batcher import DynamicBatcher
+from aisle_server.scheduling.scheduler import Scheduler
+from aisle_server.statistics import ModelStatistics
+
+
+def create_scheduler(config: ModelConfig, group: InstanceGroup, statistics: ModelStatistics, clock: Clock) -> Scheduler:
+    """Create the scheduler of a model with instances. An ensemble has none; its scheduler is `EnsembleScheduler`.
+
+    Args:
+        config: Complete and validated.
+        group: The model's instances; nobody else gives them work.
+        statistics: Where the scheduler books what becomes of requests.
+        clock: The time.
+
+    Returns:
+        A dynamic batcher when the configuration has `dynamic_batching`, else a direct scheduler.
+    """
+    batching = config.dynamic_batching
+    if batching is None:
+        return DirectScheduler(group, statistics, clock)
+    return DynamicBatcher(batching, config.max_batch_size, signature_for(config), group, statistics, clock)
