@@ -28,7 +28,9 @@ class Entry:
 
 COMMANDS: Final[Mapping[str, Entry]] = {
     "demo": Entry("aisle_cli.demo:demo", "Serve a model repository and open the page on it.", "server,demo"),
-    "categorize": Entry("aisle_client.commands:categorize", "Ask a server for the category of a product, or of a catalogue."),
+    "categorize": Entry(
+        "aisle_client.commands:categorize", "Ask a server for the category of a product, or of a catalogue."
+    ),
     "status": Entry("aisle_client.commands:status", "Show whether a server is ready, and its models."),
     "serve": Entry("aisle_server.__main__:serve", "Serve a model repository.", "server"),
     "catalogue": Entry("aisle_training.commands.catalogue:catalogue", "Make a catalogue to train on.", "training"),
@@ -44,7 +46,9 @@ class MissingExtra(click.ClickException):
     exit_code = 2
 
     def __init__(self, command: str, package: str, extra: str) -> None:
-        super().__init__(f"aisle {command} needs {package}, which is not installed. To install it:\npip install 'aisle[{extra}]'")
+        super().__init__(
+            f"aisle {command} needs {package}, which is not installed. To install it:\npip install 'aisle[{extra}]'"
+        )
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the text, its last line ready to be pasted."""
@@ -114,7 +118,9 @@ def _print_version(ctx: click.Context, parameter: click.Parameter, is_asked: boo
 
 
 @click.group(cls=LazyGroup, entries=COMMANDS, no_args_is_help=True)
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
 def main() -> None:
     """Tell which aisle a product belongs to: train, serve, and ask."""
 

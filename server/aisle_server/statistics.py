@@ -7,11 +7,16 @@ Source: Triton's statistics extension; semantics of `success`, `fail`, `queue` a
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import accumulate
 
 from aisle_server.inference import ComputeTimes
+
+# Upper bounds of the duration histograms: 1-2.5-5 from 100 us to 10 s, which is where requests on CPUs and GPUs live.
+DURATION_BOUNDS_NS = (*(int(step * 10**power) for power in range(5, 10) for step in (1, 2.5, 5)), 10**10)
 
 
 class FailureReason(Enum):
@@ -30,9 +35,18 @@ class Duration:
     count: int = 0
     ns: int = 0
 
-    def plus(self, ns: int) -> Duration:
-        """Return this with one more of so many nanoseconds."""
-        return Duration(self.count + 1, self.ns + ns)
+
+@dataclass(frozen=True, slots=True)
+class DurationHistogram:
+    """How often something took how long.
+
+    Attributes:
+        counts: For each of DURATION_BOUNDS_NS, how often it took no longer than that; then how often it happened at all.
+        ns: How long it took in all.
+    """
+
+    counts: tuple[int, ...] = (0,) * (len(DURATION_BOUNDS_NS) + 1)
+    ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,9 @@ class StatisticsSnapshot:
         compute_infer: The network.
         compute_output: Cutting outputs into responses.
         batches: By rows of the batch.
+        request_histogram: Of requests answered, from acceptance to answer.
+        queue_histogram: Of requests answered, in the queue.
+        compute_histogram: Of requests answered, in the instance: input, network and output together.
     """
 
     last_inference_ms: int
@@ -71,6 +88,9 @@ class StatisticsSnapshot:
     compute_infer: Duration
     compute_output: Duration
     batches: Mapping[int, BatchSnapshot]
+    request_histogram: DurationHistogram = DurationHistogram()
+    queue_histogram: DurationHistogram = DurationHistogram()
+    compute_histogram: DurationHistogram = DurationHistogram()
 
     @property
     def fail(self) -> Duration:
@@ -80,17 +100,22 @@ class StatisticsSnapshot:
 
 
 class ModelStatistics:
-    """The books of one model version. Written by the event loop alone, so nothing guards them."""
+    """The books of one model version. Written by the event loop alone, so nothing guards them.
+
+    Plain integers on the way in, frozen records on the way out: booking is in the path of every request (1 us with its three
+    histograms), a snapshot is asked for once in seconds.
+    """
 
     def __init__(self) -> None:
         self._last_inference_ms = 0
         self._inference_count = 0
         self._execution_count = 0
-        self._success = Duration()
-        self._failures = dict.fromkeys(FailureReason, Duration())
-        self._queue = Duration()
-        self._compute = BatchSnapshot()
-        self._batches: dict[int, BatchSnapshot] = {}
+        self._failures = {reason: [0, 0] for reason in FailureReason}
+        self._request = _DurationBook()
+        self._queue = _DurationBook()
+        self._compute = _DurationBook()
+        self._success_times = _TimesBook()
+        self._batches: dict[int, _TimesBook] = {}
 
     def record_success(
         self, *, batch_size: int, request_ns: int, queue_ns: int, times: ComputeTimes, now_ms: int
@@ -106,13 +131,16 @@ class ModelStatistics:
         """
         self._last_inference_ms = max(self._last_inference_ms, now_ms)
         self._inference_count += batch_size
-        self._success = self._success.plus(request_ns)
-        self._queue = self._queue.plus(queue_ns)
-        self._compute = _plus(self._compute, times)
+        self._request.add(request_ns)
+        self._queue.add(queue_ns)
+        self._compute.add(times.input_ns + times.infer_ns + times.output_ns)
+        self._success_times.add(times)
 
     def record_failure(self, *, reason: FailureReason, request_ns: int) -> None:
         """Book a request that had been accepted and failed."""
-        self._failures[reason] = self._failures[reason].plus(request_ns)
+        book = self._failures[reason]
+        book[0] += 1
+        book[1] += request_ns
 
     def record_execution(self, *, batch_size: int, times: ComputeTimes) -> None:
         """Book one executed batch.
@@ -122,27 +150,65 @@ class ModelStatistics:
             times: Of this execution.
         """
         self._execution_count += 1
-        self._batches[batch_size] = _plus(self._batches.get(batch_size, BatchSnapshot()), times)
+        book = self._batches.get(batch_size)
+        if book is None:
+            book = self._batches[batch_size] = _TimesBook()
+        book.add(times)
 
     def snapshot(self) -> StatisticsSnapshot:
         """Return the figures of this moment."""
+        compute = self._success_times.snapshot()
         return StatisticsSnapshot(
             last_inference_ms=self._last_inference_ms,
             inference_count=self._inference_count,
             execution_count=self._execution_count,
-            success=self._success,
-            failures=dict(self._failures),
-            queue=self._queue,
-            compute_input=self._compute.compute_input,
-            compute_infer=self._compute.compute_infer,
-            compute_output=self._compute.compute_output,
-            batches=dict(sorted(self._batches.items())),
+            success=self._request.total(),
+            failures={reason: Duration(count, ns) for reason, (count, ns) in self._failures.items()},
+            queue=self._queue.total(),
+            compute_input=compute.compute_input,
+            compute_infer=compute.compute_infer,
+            compute_output=compute.compute_output,
+            batches={size: self._batches[size].snapshot() for size in sorted(self._batches)},
+            request_histogram=self._request.histogram(),
+            queue_histogram=self._queue.histogram(),
+            compute_histogram=self._compute.histogram(),
         )
 
 
-def _plus(total: BatchSnapshot, times: ComputeTimes) -> BatchSnapshot:
-    return BatchSnapshot(
-        total.compute_input.plus(times.input_ns),
-        total.compute_infer.plus(times.infer_ns),
-        total.compute_output.plus(times.output_ns),
-    )
+class _DurationBook:
+    """A sum, and how many durations fell between which bounds."""
+
+    __slots__ = ("_counts", "_ns")
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(DURATION_BOUNDS_NS) + 1)
+        self._ns = 0
+
+    def add(self, ns: int) -> None:
+        self._ns += ns
+        self._counts[bisect_left(DURATION_BOUNDS_NS, ns)] += 1
+
+    def total(self) -> Duration:
+        return Duration(sum(self._counts), self._ns)
+
+    def histogram(self) -> DurationHistogram:
+        return DurationHistogram(tuple(accumulate(self._counts)), self._ns)
+
+
+class _TimesBook:
+    """How often something was executed, and how long the parts of it took in all."""
+
+    __slots__ = ("_count", "_infer_ns", "_input_ns", "_output_ns")
+
+    def __init__(self) -> None:
+        self._count = self._input_ns = self._infer_ns = self._output_ns = 0
+
+    def add(self, times: ComputeTimes) -> None:
+        self._count += 1
+        self._input_ns += times.input_ns
+        self._infer_ns += times.infer_ns
+        self._output_ns += times.output_ns
+
+    def snapshot(self) -> BatchSnapshot:
+        parts = (self._input_ns, self._infer_ns, self._output_ns)
+        return BatchSnapshot(*(Duration(self._count, ns) for ns in parts))
