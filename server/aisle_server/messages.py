@@ -9,8 +9,17 @@ from collections.abc import Sequence
 
 QUEUE_TIMEOUT = "Request timeout expired"
 SERVER_EXITING = "Server exiting"
+SERVER_NOT_READY = "Server not ready"
 LOAD_NOT_ALLOWED = "explicit model load / unload is not allowed if polling is enabled"
 REPOSITORY_NAME_UNSUPPORTED = "'repository_name' specification is not supported"
+SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requests."
+DECOUPLED_ON_UNARY = "ModelInfer RPC doesn't support models with decoupled transaction policy"
+SHARED_MEMORY_DISABLED = "Client shared memory is disabled."
+PRIORITY_NEGATIVE = "invalid value for 'priority', expected value >= 0."
+CLASSIFICATION_NOT_POSITIVE = "invalid value for 'classification' parameter, expected >= 0"
+CLASSIFICATION_TYPE = "invalid value type for 'classification' parameter, expected int64_param"
+CLASSIFICATION_WITH_SHARED_MEMORY = "output can't set both 'shared_memory_region' and 'classification'"
+CLASSIFICATION_TOO_LARGE = "classification output tensor too large"
 
 
 def dims_text(dims: Sequence[int]) -> str:
@@ -26,6 +35,125 @@ def queue_full(log_prefix: str) -> str:
 def scheduler_stopping(log_prefix: str) -> str:
     """A request came while its model was being unloaded or the server stopped."""
     return f"{log_prefix}Server is stopping, scheduler for model has stopped accepting new inference requests"
+
+
+def version_not_integral(text: str) -> str:
+    """A version string is no number at all."""
+    return (
+        f"failed to get model version from specified version string '{text}' (details: stol), "
+        "version should be an integral value > 0"
+    )
+
+
+def version_negative(text: str) -> str:
+    """A version string is a negative number."""
+    return f"invalid model version specified '{text}' , version should be an integral value > 0"
+
+
+def duplicate_input(log_prefix: str, name: str) -> str:
+    """A request gives one input twice."""
+    return f"{log_prefix}input '{name}' already exists in request"
+
+
+def duplicate_output(log_prefix: str, name: str) -> str:
+    """A request asks for one output twice."""
+    return f"{log_prefix}output '{name}' already exists in request"
+
+
+def reserved_parameter(name: str) -> str:
+    """A request parameter has a name that the protocol keeps for itself."""
+    return (
+        f"parameter keys starting with 'triton_' are reserved for Triton usage. '{name}' is not one that is expected."
+    )
+
+
+def parameter_type(name: str, expected: str) -> str:
+    """A request parameter has a value of the wrong type."""
+    return f"invalid value type for '{name}' parameter, expected {expected}."
+
+
+def contents_with_raw_contents(name: str, model: str) -> str:
+    """An input has typed contents in a request that has raw contents."""
+    return f"contents field must not be specified when using raw_input_contents for '{name}' for model '{model}'"
+
+
+def contents_with_shared_memory(name: str, model: str) -> str:
+    """An input has typed contents and lies in shared memory."""
+    return f"unexpected 'content' provided when using shared memory for input tensor '{name}' for model '{model}'"
+
+
+def no_data(name: str, model: str) -> str:
+    """An input came without data."""
+    return f"unable to find data for input tensor '{name}' for model '{model}' in request."
+
+
+def unexpected_contents(name: str, model: str, came: str, expected: str, *, is_second: bool = False) -> str:
+    """Typed contents stand in a field of another datatype, or in two fields."""
+    text = f"unexpected explicit tensor data for input tensor '{name}' for model '{model}' of type '{came}', "
+    return text + ("binary data was already supplied." if is_second else f"expected datatype '{expected}'")
+
+
+def unknown_shared_memory(region: str) -> str:
+    """A tensor lies in a region that nobody registered."""
+    return f"Unable to find shared memory region: '{region}'"
+
+
+def unknown_shared_memory_status(kind: str, region: str) -> str:
+    """The status was asked of a region that nobody registered."""
+    return f"Unable to find {kind} shared memory region: '{region}'"
+
+
+def dimension_unspecified(name: str, model: str, dims: Sequence[int]) -> str:
+    """A request leaves a dimension of an input open."""
+    return f"All input dimensions should be specified for input '{name}' for model '{model}', got {dims_text(dims)}"
+
+
+def dimension_invalid(name: str, dims: Sequence[int]) -> str:
+    """An input has a negative dimension."""
+    return f"tensor '{name}' contains an invalid dimension in shape {dims_text(dims)}"
+
+
+def byte_size_overflow(name: str) -> str:
+    """An input's shape promises more bytes than can be counted."""
+    return f"byte size for tensor '{name}' exceeds maximum size of 9223372036854775807"
+
+
+def byte_size_mismatch(log_prefix: str, name: str, model: str, expected: int, got: int) -> str:
+    """An input's data does not fill its shape, or overflows it."""
+    return (
+        f"{log_prefix}input byte size mismatch for input '{name}' for model '{model}'. Expected {expected}, got {got}"
+    )
+
+
+def incomplete_string_length(name: str, model: str, left: int) -> str:
+    """BYTES data ends within the length of an element."""
+    return (
+        f"incomplete string length indicator for inference input '{name}' for model '{model}', "
+        f"expecting 4 bytes but only {left} bytes available."
+    )
+
+
+def too_many_strings(name: str, model: str, came: int, expected: int) -> str:
+    """BYTES data goes on after its last element. Counting stops at the first that is too many."""
+    return (
+        f"unexpected number of string elements {came} for inference input '{name}' for model '{model}', "
+        f"expecting {expected}"
+    )
+
+
+def too_few_strings(name: str, model: str, came: int, expected: int) -> str:
+    """BYTES data ends before its last element."""
+    return f"expected {expected} string elements for inference input '{name}' for model '{model}', got {came}"
+
+
+def response_too_large(byte_size: int, limit: int) -> str:
+    """The outputs do not fit into one message."""
+    return f"Response has byte size {byte_size} which exceeds gRPC's byte size limit {limit}."
+
+
+def not_classifiable(datatype: str) -> str:
+    """A classification was asked of an output whose elements have no order."""
+    return f"class result not available for output due to unsupported type '{datatype}'"
 
 
 def unknown_model(name: str) -> str:
@@ -126,25 +254,19 @@ def wrong_shape(
     )
 
 
-def decoupled_model() -> str:
-    """A model that may answer any number of times was asked for one answer."""
-    return "ModelInfer RPC doesn't support models with decoupled transaction policy"
-
-
 def no_version_to_load(model: str) -> str:
     """The version policy leaves nothing of what the model directory holds."""
     return f"at least one version must be available under the version policy of model '{model}'"
 
 
-def load_failed(model: str, reasons: Sequence[tuple[int, str]]) -> str:
-    """A model that was found could not be loaded.
+def version_states(reasons: Sequence[tuple[int, str]]) -> str:
+    """Why versions are not served, a line each: pairs of version and reason."""
+    return "".join(f"version {version} is at UNAVAILABLE state: {reason};\n" for version, reason in reasons)
 
-    Args:
-        model: Which model.
-        reasons: Versions and why each is not served.
-    """
-    states = "".join(f"version {version} is at UNAVAILABLE state: {reason};\n" for version, reason in reasons)
-    return f"load failed for model '{model}': {states}"
+
+def load_failed(model: str, reasons: Sequence[tuple[int, str]]) -> str:
+    """A model that was found could not be loaded: pairs of version and why it is not served."""
+    return f"load failed for model '{model}': {version_states(reasons)}"
 
 
 def failed_to_poll(model: str) -> str:

@@ -31,7 +31,7 @@ class ShuffledBatches(keras.utils.PyDataset):  # type: ignore[misc]
         super().__init__(workers=1, use_multiprocessing=False)
         self._rows = rows
         self._batch_size = batch_size
-        self._seed = seed
+        self.seed = seed
         self.start_epoch(0)
 
     def __len__(self) -> int:
@@ -40,11 +40,11 @@ class ShuffledBatches(keras.utils.PyDataset):  # type: ignore[misc]
     def start_epoch(self, epoch: int) -> None:
         """Draw the order of an epoch; `epoch` counts from 0."""
         self._epoch = epoch
-        self._order = np.random.default_rng((self._seed, epoch)).permutation(self._rows)
+        self._order = np.random.default_rng((self.seed, epoch)).permutation(self._rows)
 
     def __getitem__(self, index: int) -> Any:
         chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        return self._make_batch(chosen, np.random.default_rng((self._seed, self._epoch, index)))
+        return self._make_batch(chosen, np.random.default_rng((self.seed, self._epoch, index)))
 
     def _make_batch(self, chosen: npt.NDArray[np.int64], generator: np.random.Generator) -> Any:
         """Make (inputs, labels) of the chosen rows."""
@@ -183,7 +183,7 @@ def augment_pictures(pixels: Pixels, generator: np.random.Generator, *, flip: bo
         Pixels of the same shape.
     """
     rows, height, width, _ = pixels.shape
-    mirrored: Flags = generator.random(rows) < (0.5 if flip else 0.0)
+    mirrored = np.less(generator.random(rows), 0.5 if flip else 0.0)
     offsets = generator.integers(0, 2 * shift + 1, (rows, 2))
     padded: Pixels = np.pad(pixels, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
     augmented = np.empty_like(pixels)

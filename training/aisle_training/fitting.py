@@ -22,8 +22,8 @@ MONITOR = "val_accuracy"
 class EpochCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     """Keep the last epoch to resume from and the best one to end with; stop when it no longer gets better.
 
-    The folder holds `last.weights.h5` (weights, optimiser and the state of every random generator), `best.weights.h5`,
-    and `state.json`, which is written last and by a rename: a run that is killed at any moment finds a whole epoch.
+    The folder holds `epoch_<n>.weights.h5` (weights and optimiser of the last epoch), `best.weights.h5`, and
+    `state.json`, which is written last and by a rename: a run that is killed at any moment finds a whole epoch.
 
     Args:
         folder: Where to keep them; made when it is missing.
@@ -59,8 +59,13 @@ class EpochCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self.history = state["history"]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Draw the order of the epoch."""
+        """Draw the order of the epoch, and where its dropout starts: from the seed and the epoch's number alone."""
         self._batches.start_epoch(epoch)
+        generator = np.random.default_rng((self._batches.seed, epoch))
+        # Keras saves no state of its random generators, so a resumed run would repeat the first epoch's masks.
+        for variable in self.model.variables:
+            if variable.name == "seed_generator_state":
+                variable.assign(generator.integers(0, 2**31, variable.shape).astype(variable.dtype))
         self._epoch_start_s = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

@@ -2,8 +2,8 @@
 
     RUN/
         recipe.json                    every number of the run, see `recipes/recipe.py`
-        data.json                      the catalogue's and the split's hashes, backend and versions, rows of each split
-        splits.csv                     the split, copied
+        data.json                      where the catalogue stood, its hash, rows of each split, backend and versions
+        splits.csv, splits.json        the split, copied
         labels.txt                     a category a line, as "Apparel > Topwear > Tshirts"; line i names class i
         tokenizer.json                 what `TitleTokenizer.load` reads
         image_classifier.keras         PIXELS -> EMBEDDING, PROBABILITIES
@@ -21,6 +21,7 @@ A classifier's file appears when the classifier is trained, whole or not at all,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,18 @@ class RunFolder:
             return Recipe.from_json(self.recipe_path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ValueError(f"{self.path} is no run folder: it holds no file {self.recipe_path.name}") from None
+
+    def data(self) -> dict[str, Any]:
+        """Read what `data.json` says.
+
+        Raises:
+            ValueError: The folder is no run folder.
+        """
+        try:
+            data: dict[str, Any] = json.loads(self.data_path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ValueError(f"{self.path} is no run folder: it holds no file {self.data_path.name}") from None
+        return data
 
     def labels(self) -> list[tuple[str, ...]]:
         """Read the categories; class i of every classifier is item i."""

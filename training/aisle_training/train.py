@@ -39,12 +39,11 @@ from aisle_training.models.fusion_classifier import FusionClassifier
 from aisle_training.models.image_classifier import ImageClassifier
 from aisle_training.models.title_classifier import TitleClassifier
 from aisle_training.preprocessing.titles import TitleTokenizer
+from aisle_training.presence import PRESENCES, presence_view
 from aisle_training.recipes.recipe import Recipe
 from aisle_training.runs import RunFolder
 
 RECALIBRATION_PICTURES = 1024
-# Which inputs a product has, as the fusion classifier is calibrated and evaluated: (picture, title).
-PRESENCES = {"both": (True, True), "image": (True, False), "title": (False, True)}
 
 log = logging.getLogger(__name__)
 
@@ -157,6 +156,7 @@ def begin_run(
     for copied in (split_path, split_path.with_suffix(".json")):
         shutil.copyfile(copied, run.split_path.with_suffix(copied.suffix))
     data = {
+        "catalogue": str(catalogue.folder),
         "catalogue_sha256": catalogue.content_hash,
         "rows": rows,
         "backend": keras.backend.backend(),
@@ -273,24 +273,6 @@ def train_fusion_classifier(recipe: Recipe, run: RunFolder, inputs: dict[str, Sp
 def embed(classifier: Any, rows: npt.NDArray[Any]) -> Floats:
     """Give the embedding, float32 [rows, size], of everything that a single-input classifier takes."""
     return np.asarray(classifier.predict(rows, batch_size=256, verbose=0)["EMBEDDING"])
-
-
-def presence_view(
-    image_present: Flags, title_present: Flags, with_image: bool, with_title: bool
-) -> tuple[npt.NDArray[np.int64], Flags, Flags]:
-    """Choose the rows that have certain inputs, as if they had no others.
-
-    Args:
-        image_present: Whether each row has a picture, [rows].
-        title_present: Whether each row has a title, [rows].
-        with_image: Whether the picture is used.
-        with_title: Whether the title is used.
-
-    Returns:
-        Numbers of the rows that have what is used, and for them the two flags of a fusion classifier.
-    """
-    chosen = np.flatnonzero((image_present | (not with_image)) & (title_present | (not with_title)))
-    return chosen, np.full(len(chosen), with_image), np.full(len(chosen), with_title)
 
 
 def calibrate(run: RunFolder, name: str, probabilities: Floats, labels: npt.NDArray[np.int32]) -> float:

@@ -52,35 +52,37 @@ def dependents(needs: Mapping[str, Collection[str]]) -> Mapping[str, tuple[str, 
     return turned
 
 
-def load_order(needs: Mapping[str, Collection[str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Put models in an order in which each comes after all that it needs.
+def load_levels(needs: Mapping[str, Collection[str]]) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    """Put models on levels: each needs only models on levels before its own.
 
     Args:
         needs: Model -> models that it needs; names that are no keys are somebody else's worry.
 
     Returns:
-        The order, and the models that have no place in it because they need each other, or one that does.
+        The levels, and the models that have no place because they need each other, or one that does.
     """
-    order: dict[str, None] = {}
+    levels: list[tuple[str, ...]] = []
+    placed: set[str] = set()
     waiting = dict.fromkeys(needs)
-    while free := [name for name in waiting if all(each in order or each not in needs for each in needs[name])]:
-        for name in free:
-            order[name] = None
+    while level := tuple(name for name in waiting if all(each in placed or each not in needs for each in needs[name])):
+        levels.append(level)
+        placed.update(level)
+        for name in level:
             del waiting[name]
-    return tuple(order), tuple(waiting)
+    return tuple(levels), tuple(waiting)
 
 
 def find_cycle(names: Collection[str], needs: Mapping[str, Collection[str]]) -> tuple[str, ...]:
-    """Return one circle among models that have no place in the load order.
+    """Return one circle among models that have no place on the load levels.
 
     Args:
-        names: One or more, from `load_order`.
-        needs: As given to `load_order`.
+        names: One or more, those without a place from `load_levels`.
+        needs: As given to `load_levels`.
 
     Returns:
         Each needs the next, the last needs the first.
     """
-    path = [next(iter(names))]
+    path = [min(names)]
     while True:
         following = next(name for name in needs[path[-1]] if name in names)
         if following in path:

@@ -5,7 +5,7 @@ Source: Triton, ensemble checks at load time; texts as its tests know them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aisle_server.errors import InvalidArgumentError
@@ -29,7 +29,7 @@ class _Tensor:
         return cls(config.name, tensor.datatype, tensor.dims, full_dims)
 
 
-def check_ensemble(ensemble: ModelConfig, composing: Mapping[tuple[str, int], ModelConfig]) -> None:
+def check_ensemble(ensemble: ModelConfig, step_configs: Sequence[ModelConfig]) -> None:
     """Check an ensemble against the models that its steps name.
 
     A shape is consistent when it is equal up to variable dimensions, with or without the batch dimensions: a model that batches may
@@ -37,7 +37,7 @@ def check_ensemble(ensemble: ModelConfig, composing: Mapping[tuple[str, int], Mo
 
     Args:
         ensemble: Validated.
-        composing: (model, version as the step gives it) -> its complete configuration; one for each step.
+        step_configs: The complete configuration of the model of each step, in their order.
 
     Raises:
         InvalidArgumentError: A map names a tensor that the model does not have, an input of a model is not mapped, datatypes or
@@ -49,8 +49,7 @@ def check_ensemble(ensemble: ModelConfig, composing: Mapping[tuple[str, int], Mo
     named: tuple[ModelInput | ModelOutput, ...] = (*ensemble.inputs, *ensemble.outputs)
     for tensor in named:
         tensors[tensor.name] = _Tensor.of(ensemble, tensor)
-    for step in steps:
-        model = composing[step.model_name, step.model_version]
+    for step, model in zip(steps, step_configs, strict=True):
         if model.is_batching and model.max_batch_size < ensemble.max_batch_size:
             raise InvalidArgumentError(
                 f"ensemble {ensemble.name} allows maximum batch size {ensemble.max_batch_size}, but it contains model {model.name}"

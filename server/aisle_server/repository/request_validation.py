@@ -58,7 +58,7 @@ class RequestValidator:
             UnsupportedError: The model may answer any number of times.
         """
         if self._is_decoupled:
-            raise UnsupportedError(messages.decoupled_model())
+            raise UnsupportedError(messages.DECOUPLED_ON_UNARY)
         if request.requested_outputs:
             for name in request.requested_outputs:
                 if name not in self._output_names:

@@ -9,7 +9,7 @@ RECIPE = Recipe(
     name="tiny",
     minimum_pictures=8,
     image=ImageRecipe(
-        schedule=Schedule(epochs=2, batch_size=16, learning_rate=5e-3),
+        schedule=Schedule(epochs=2, batch_size=4, learning_rate=1e-2),
         picture_size=32,
         network="convnet",
         width=0.5,
@@ -18,7 +18,7 @@ RECIPE = Recipe(
         shift=1,
     ),
     title=TitleRecipe(
-        schedule=Schedule(epochs=2, batch_size=16, learning_rate=1e-2),
+        schedule=Schedule(epochs=2, batch_size=8, learning_rate=1e-2),
         vocabulary_size=300,
         length=16,
         token_size=16,
@@ -27,5 +27,5 @@ RECIPE = Recipe(
         dropout=0.1,
         token_dropout=0.0,
     ),
-    fusion=FusionRecipe(schedule=Schedule(epochs=2, batch_size=16, learning_rate=1e-2), hidden_size=32, dropout=0.1),
+    fusion=FusionRecipe(schedule=Schedule(epochs=2, batch_size=8, learning_rate=1e-2), hidden_size=32, dropout=0.1),
 )

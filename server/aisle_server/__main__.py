@@ -1,0 +1,174 @@
+"""`aisle serve` and `python -m aisle_server`: flags to ServerOptions, ServerOptions to the app."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from aisle_server.options import (
+    GrpcOptions,
+    HttpOptions,
+    KeepaliveOptions,
+    MetricsOptions,
+    ServerOptions,
+    TlsOptions,
+)
+
+_FILE: Final = click.Path(path_type=Path)
+
+
+def _flag(name: str, owner: type[Any], text: str, *, field: str = "", kind: Any = None) -> Callable[[Any], Any]:
+    """Declare a flag whose default stands in a dataclass. As with tritonserver, a truth value is written out: `=false`."""
+    fields = {each.name: each.default for each in dataclasses.fields(owner)}
+    default = fields[field or name.removeprefix("--").replace("-", "_")]
+    return click.option(name, type=kind or type(default), default=default, show_default=default is not None, help=text)
+
+
+def _keepalive(name: str, field: str, text: str) -> Callable[[Any], Any]:
+    return _flag(name, KeepaliveOptions, text, field=field)
+
+
+@click.command(context_settings={"max_content_width": 120})
+@click.option(
+    "--model-repository",
+    "model_repositories",
+    type=_FILE,
+    multiple=True,
+    required=True,
+    help="Folder of models to serve; may be given more than once.",
+)
+@_flag("--id", ServerOptions, "Name of the server in its metadata.")
+@_flag("--exit-timeout-secs", ServerOptions, "Seconds that accepted requests are granted when the server stops.")
+@_flag("--exit-on-error", ServerOptions, "Stop when a model fails to load at the start.")
+@_flag("--strict-readiness", ServerOptions, "Ready means that every model is, not merely that the process is up.")
+@click.option(
+    "--backend-config",
+    metavar="BACKEND,KEY=VALUE",
+    multiple=True,
+    help="Setting of a backend; may be given more than once.",
+)
+@_flag("--log-verbose", ServerOptions, "0, or 1 for what a developer wants to know.")
+@_flag("--log-format", ServerOptions, "Form of the log's lines.", kind=click.Choice(["default", "ISO8601"]))
+@click.option("--allow-grpc", type=bool, default=True, show_default=True, help="Serve the inference protocol.")
+@_flag("--grpc-address", GrpcOptions, "Where gRPC listens; 0.0.0.0 opens it to the network.", field="address")
+@_flag("--grpc-port", GrpcOptions, "Port of gRPC; 0 for any free one, which the log names.", field="port")
+@_flag(
+    "--grpc-infer-response-compression-level",
+    GrpcOptions,
+    "How hard to compress responses.",
+    field="infer_response_compression_level",
+    kind=click.Choice(["none", "low", "medium", "high"]),
+)
+@_flag("--grpc-max-message-bytes", GrpcOptions, "Largest message, in either direction.", field="max_message_bytes")
+@_flag("--grpc-use-ssl", TlsOptions, "Encrypt gRPC.", field="use_ssl")
+@_flag("--grpc-use-ssl-mutual", TlsOptions, "Ask callers for a certificate too.", field="use_ssl_mutual")
+@_flag("--grpc-server-cert", TlsOptions, "PEM file: the server's certificate.", field="server_cert", kind=_FILE)
+@_flag("--grpc-server-key", TlsOptions, "PEM file: the server's private key.", field="server_key", kind=_FILE)
+@_flag("--grpc-root-cert", TlsOptions, "PEM file: who signs callers' certificates.", field="root_cert", kind=_FILE)
+@_keepalive("--grpc-keepalive-time", "time_ms", "Milliseconds of silence before a ping.")
+@_keepalive("--grpc-keepalive-timeout", "timeout_ms", "Milliseconds that a ping's answer may take.")
+@_keepalive("--grpc-keepalive-permit-without-calls", "permit_without_calls", "Ping connections without calls.")
+@_keepalive("--grpc-http2-max-pings-without-data", "max_pings_without_data", "Pings with no data between; 0: any.")
+@_keepalive(
+    "--grpc-http2-min-recv-ping-interval-without-data",
+    "min_recv_ping_interval_without_data_ms",
+    "Milliseconds; a caller that pings more often earns a strike.",
+)
+@_keepalive("--grpc-http2-max-ping-strikes", "max_ping_strikes", "Strikes until a connection is closed; 0: any.")
+@_keepalive(
+    "--grpc-max-connection-age", "max_connection_age_ms", "Milliseconds until a connection is closed; 0: never."
+)
+@_keepalive(
+    "--grpc-max-connection-age-grace",
+    "max_connection_age_grace_ms",
+    "Milliseconds that calls of such a connection are granted; 0: no bound.",
+)
+@click.option("--allow-http", type=bool, default=True, show_default=True, help="Serve health over HTTP.")
+@_flag("--http-address", HttpOptions, "Where HTTP listens.", field="address")
+@_flag("--http-port", HttpOptions, "Port of HTTP; 0 for any free one.", field="port")
+@click.option("--allow-metrics", type=bool, default=True, show_default=True, help="Serve metrics for Prometheus.")
+@_flag("--metrics-address", MetricsOptions, "Where metrics are served.", field="address")
+@_flag("--metrics-port", MetricsOptions, "Port of metrics; 0 for any free one.", field="port")
+def serve(**flags: Any) -> None:
+    """Serve model repositories over Triton's inference protocol.
+
+    Everything listens on 127.0.0.1 until an address says otherwise. SIGTERM and Ctrl-C answer what was accepted, then stop.
+    """
+    try:
+        options = options_of(flags)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    # gRPC, HTTP and the backends are loaded only now, so that `--help` and a mistyped flag answer at once.
+    from aisle_server.app import serve as serve_until_stopped
+
+    sys.exit(asyncio.run(serve_until_stopped(options)))
+
+
+def options_of(flags: dict[str, Any]) -> ServerOptions:
+    """Return the options that flags stand for.
+
+    Args:
+        flags: By the names of `serve`'s parameters, all of them.
+
+    Raises:
+        ValueError: Flags that contradict each other or that cannot be honoured.
+    """
+    tls = TlsOptions(
+        use_ssl=flags["grpc_use_ssl"],
+        use_ssl_mutual=flags["grpc_use_ssl_mutual"],
+        server_cert=flags["grpc_server_cert"],
+        server_key=flags["grpc_server_key"],
+        root_cert=flags["grpc_root_cert"],
+    )
+    keepalive = KeepaliveOptions(
+        time_ms=flags["grpc_keepalive_time"],
+        timeout_ms=flags["grpc_keepalive_timeout"],
+        permit_without_calls=flags["grpc_keepalive_permit_without_calls"],
+        max_pings_without_data=flags["grpc_http2_max_pings_without_data"],
+        min_recv_ping_interval_without_data_ms=flags["grpc_http2_min_recv_ping_interval_without_data"],
+        max_ping_strikes=flags["grpc_http2_max_ping_strikes"],
+        max_connection_age_ms=flags["grpc_max_connection_age"],
+        max_connection_age_grace_ms=flags["grpc_max_connection_age_grace"],
+    )
+    grpc = GrpcOptions(
+        address=flags["grpc_address"],
+        port=flags["grpc_port"],
+        infer_response_compression_level=flags["grpc_infer_response_compression_level"],
+        max_message_bytes=flags["grpc_max_message_bytes"],
+        tls=tls,
+        keepalive=keepalive,
+    )
+    return ServerOptions(
+        model_repositories=flags["model_repositories"],
+        id=flags["id"],
+        exit_timeout_secs=flags["exit_timeout_secs"],
+        exit_on_error=flags["exit_on_error"],
+        strict_readiness=flags["strict_readiness"],
+        backend_config=_backend_config(flags["backend_config"]),
+        log_verbose=flags["log_verbose"],
+        log_format=flags["log_format"],
+        grpc=grpc if flags["allow_grpc"] else None,
+        http=HttpOptions(flags["http_address"], flags["http_port"]) if flags["allow_http"] else None,
+        metrics=MetricsOptions(flags["metrics_address"], flags["metrics_port"]) if flags["allow_metrics"] else None,
+    )
+
+
+def _backend_config(texts: Sequence[str]) -> dict[str, dict[str, str]]:
+    settings: dict[str, dict[str, str]] = {}
+    for text in texts:
+        backend, comma, setting = text.partition(",")
+        key, equals, value = setting.partition("=")
+        if not (backend and comma and key and equals):
+            raise ValueError(f"--backend-config is '{text}'; expected <backend>,<key>=<value>")
+        settings.setdefault(backend, {})[key] = value
+    return settings
+
+
+if __name__ == "__main__":
+    serve(prog_name="python -m aisle_server")

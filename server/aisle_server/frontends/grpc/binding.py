@@ -1,0 +1,157 @@
+"""Bind plain functions to grpc.aio: bytes to messages, errors to statuses, a caller's leaving to a cancelled task.
+
+The RPCs are read off the service's descriptor, so none can be forgotten: one that has no function answers UNIMPLEMENTED.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final, NoReturn
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, EncodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from aisle_server.errors import InferenceServerError, InvalidArgumentError, UnsupportedError
+from aisle_server.frontends.status import told
+
+_log = logging.getLogger(__name__)
+_CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
+
+Context = Any  # grpc.aio.ServicerContext; its types differ from release to release
+
+
+def function_name(rpc: str) -> str:
+    """Return the name of the method that answers an RPC: `model_infer` for `ModelInfer`."""
+    return _CAPITAL.sub("_", rpc).lower()
+
+
+def bind(
+    service: ServiceDescriptor, servicer: object, not_offered: Mapping[str, str], note_arrival: Callable[[], None]
+) -> grpc.GenericRpcHandler[Any, Any]:
+    """Return a service's RPCs as grpc.aio takes them.
+
+    Args:
+        service: Says which RPCs there are.
+        servicer: Its methods answer them: `(message, call) -> message`; `(message, call)` or `(messages, call)`, which send for
+            themselves, when the answer is a stream.
+        not_offered: What an RPC that has no method tells instead.
+        note_arrival: Called with each call that comes.
+    """
+    handlers = {method.name: _handler(method, servicer, not_offered, note_arrival) for method in service.methods}
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+
+def _handler(
+    method: MethodDescriptor, servicer: object, not_offered: Mapping[str, str], note_arrival: Callable[[], None]
+) -> grpc.RpcMethodHandler[Any, Any]:
+    function = getattr(servicer, function_name(method.name), None)
+    if function is None:
+        function = _refusal(not_offered.get(method.name, f"{method.name} is not offered"))
+    parse = GetMessageClass(method.input_type).FromString
+    name = method.full_name
+    # Bytes pass through grpc untouched, so that a message which cannot be read gets a status and a text of ours.
+    if method.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(_stream_stream(name, function, parse, note_arrival))
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(_unary_stream(name, function, parse, note_arrival))
+    return grpc.unary_unary_rpc_method_handler(_unary_unary(name, function, parse, note_arrival))
+
+
+def _refusal(reason: str) -> Callable[[Any, Any], Awaitable[NoReturn]]:
+    async def refuse(_message: Any, _call: Any) -> NoReturn:
+        raise UnsupportedError(reason)
+
+    return refuse
+
+
+def _unary_unary(name: str, function: Any, parse: Callable[[bytes], Message], note_arrival: Callable[[], None]) -> Any:
+    async def answer(raw: bytes, context: Context) -> bytes:
+        note_arrival()
+        try:
+            response: Message = await function(_read(raw, parse, name), AioCall(context))
+            return _written(response)
+        except Exception as error:
+            return await _abort(error, name, context)
+
+    return answer
+
+
+def _unary_stream(name: str, function: Any, parse: Callable[[bytes], Message], note_arrival: Callable[[], None]) -> Any:
+    async def answer(raw: bytes, context: Context) -> None:
+        note_arrival()
+        try:
+            await function(_read(raw, parse, name), AioCall(context))
+        except Exception as error:
+            await _abort(error, name, context)
+
+    return answer
+
+
+def _stream_stream(
+    name: str, function: Any, parse: Callable[[bytes], Message], note_arrival: Callable[[], None]
+) -> Any:
+    async def answer(raws: AsyncIterator[bytes], context: Context) -> None:
+        async def messages() -> AsyncIterator[Message]:
+            async for raw in raws:
+                yield _read(raw, parse, name)
+
+        note_arrival()
+        try:
+            await function(messages(), AioCall(context))
+        except Exception as error:
+            await _abort(error, name, context)
+
+    return answer
+
+
+def _read(raw: bytes, parse: Callable[[bytes], Message], name: str) -> Message:
+    try:
+        return parse(raw)
+    except DecodeError:
+        raise InvalidArgumentError(f"the {len(raw)} bytes that came are not a request of {name}") from None
+
+
+def _written(response: Message) -> bytes:
+    try:
+        return response.SerializeToString()
+    except EncodeError:
+        raise InvalidArgumentError("the response does not fit into one gRPC message") from None
+
+
+async def _abort(error: Exception, name: str, context: Context) -> NoReturn:
+    if not isinstance(error, InferenceServerError):
+        _log.error("%s failed", name, exc_info=error)
+    status, text = told(error)
+    await context.abort(status.grpc, text)
+    raise AssertionError("grpc.aio's abort always raises")
+
+
+class AioCall:
+    """A call as grpc.aio knows it. Nothing is looked up before it is asked for: most RPCs ask for little."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def metadata(self) -> Mapping[str, str]:
+        """Return what the caller sent beside the message; binary entries are left out."""
+        return {key: value for key, value in self._context.invocation_metadata() if isinstance(value, str)}
+
+    def deadline_ns(self) -> int | None:
+        """Return the monotonic time after which nobody waits for the answer, None for never."""
+        remaining_s = self._context.time_remaining()
+        return None if remaining_s is None else time.monotonic_ns() + int(remaining_s * 1e9)
+
+    def has_left(self) -> bool:
+        """Whether the caller no longer waits."""
+        return bool(self._context.cancelled())
+
+    async def send(self, message: Message) -> None:
+        """Send one message of a stream, and wait while the caller is slower than we are."""
+        await self._context.write(_written(message))

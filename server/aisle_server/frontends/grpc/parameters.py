@@ -1,0 +1,122 @@
+"""Parameters of requests, requested outputs and responses: the protocol's messages <-> plain values.
+
+Source: Triton inference protocol, "Parameters Extension".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from aisle_protocol.generated import grpc_service_pb2 as pb
+from aisle_server import messages
+from aisle_server.errors import InvalidArgumentError, NotFoundError
+from aisle_server.inference import ParameterValue
+
+_RESERVED_PREFIX: Final = "triton_"
+_ENABLE_EMPTY_FINAL_RESPONSE: Final = "triton_enable_empty_final_response"
+_FLAGS: Final = frozenset({"sequence_start", "sequence_end", _ENABLE_EMPTY_FINAL_RESPONSE})
+_LARGEST_INT64: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class RequestParameters:
+    """What a request says beside its tensors.
+
+    Attributes:
+        priority: Queue level; 0 for the model's default.
+        timeout_us: Longest wait in the queue; 0 for the model's default.
+        passed_on: What is the model's business.
+    """
+
+    priority: int = 0
+    timeout_us: int = 0
+    passed_on: Mapping[str, ParameterValue] = field(default_factory=dict)
+
+
+NO_PARAMETERS = RequestParameters()
+
+
+def decode_request_parameters(parameters: Mapping[str, pb.InferParameter]) -> RequestParameters:
+    """Return what a request's parameters say. Sequence parameters are checked and passed over: no model here keeps state.
+
+    Raises:
+        InvalidArgumentError: A reserved name, a value of the wrong type or out of range.
+    """
+    priority = timeout_us = 0
+    passed_on: dict[str, ParameterValue] = {}
+    for name, parameter in parameters.items():
+        choice = parameter.WhichOneof("parameter_choice")
+        if name == "priority":
+            priority = _priority(parameter, choice)
+        elif name == "timeout":
+            timeout_us = _timeout_us(parameter, choice)
+        elif name == "sequence_id":
+            if choice not in ("int64_param", "string_param"):
+                raise InvalidArgumentError(messages.parameter_type(name, "int64_param or string_param"))
+        elif name in _FLAGS:
+            if choice != "bool_param":
+                raise InvalidArgumentError(messages.parameter_type(name, "bool_param"))
+        elif name.startswith(_RESERVED_PREFIX):
+            raise InvalidArgumentError(messages.reserved_parameter(name))
+        elif choice in ("bool_param", "int64_param", "string_param", "double_param"):
+            passed_on[name] = getattr(parameter, choice)
+        else:
+            raise InvalidArgumentError(
+                messages.parameter_type(name, "bool_param, int64_param, string_param, or double_param")
+            )
+    return RequestParameters(priority, timeout_us, passed_on)
+
+
+def _priority(parameter: pb.InferParameter, choice: str | None) -> int:
+    if choice == "int64_param":
+        if parameter.int64_param < 0:
+            raise InvalidArgumentError(messages.PRIORITY_NEGATIVE)
+        return parameter.int64_param
+    if choice == "uint64_param":
+        return parameter.uint64_param
+    raise InvalidArgumentError(messages.parameter_type("priority", "int64_param or uint64_param"))
+
+
+def _timeout_us(parameter: pb.InferParameter, choice: str | None) -> int:
+    if choice != "int64_param":
+        raise InvalidArgumentError(messages.parameter_type("timeout", "int64_param"))
+    if parameter.int64_param < 0:
+        # Triton would read it as an unsigned number: 584,000 years.
+        raise InvalidArgumentError(f"invalid value for 'timeout', got {parameter.int64_param}, expected value >= 0.")
+    return parameter.int64_param
+
+
+def decode_class_count(parameters: Mapping[str, pb.InferParameter]) -> int:
+    """Return how many classes a requested output shall tell, 0 for the tensor itself.
+
+    Raises:
+        InvalidArgumentError: No positive number, or the output shall also go into shared memory.
+        NotFoundError: The output shall go into a region of shared memory that nobody registered.
+    """
+    region = parameters["shared_memory_region"].string_param if "shared_memory_region" in parameters else None
+    if "classification" not in parameters:
+        if region is not None:
+            raise NotFoundError(messages.unknown_shared_memory(region))
+        return 0
+    parameter = parameters["classification"]
+    if parameter.WhichOneof("parameter_choice") != "int64_param":
+        raise InvalidArgumentError(messages.CLASSIFICATION_TYPE)
+    if parameter.int64_param <= 0:
+        raise InvalidArgumentError(messages.CLASSIFICATION_NOT_POSITIVE)
+    if region is not None:
+        raise InvalidArgumentError(messages.CLASSIFICATION_WITH_SHARED_MEMORY)
+    return parameter.int64_param
+
+
+def encode_parameter(value: ParameterValue) -> pb.InferParameter:
+    """Return a value that a model has set as the protocol's message."""
+    # A bool is an int to Python, so it is asked for first.
+    if isinstance(value, bool):
+        return pb.InferParameter(bool_param=value)
+    if isinstance(value, int):
+        return pb.InferParameter(uint64_param=value) if value > _LARGEST_INT64 else pb.InferParameter(int64_param=value)
+    if isinstance(value, float):
+        return pb.InferParameter(double_param=value)
+    return pb.InferParameter(string_param=value)

@@ -1,0 +1,178 @@
+"""The RPCs of the inference service: plain functions of the decoded message and the call.
+
+They decide nothing about inference and know no gRPC library; `server.py` binds them to one. An RPC `ModelInfer` is the method
+`model_infer`; one that is not offered has its reason in `NOT_OFFERED` instead.
+
+Source: Triton inference protocol, service `GRPCInferenceService`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aisle_protocol.generated import grpc_service_pb2 as pb
+from aisle_server import messages
+from aisle_server.errors import InferenceServerError, NotFoundError, UnavailableError, UnsupportedError
+from aisle_server.frontends.classification import classify
+from aisle_server.frontends.grpc import describe
+from aisle_server.frontends.grpc.call import Call
+from aisle_server.frontends.grpc.convert import decode_class_counts, decode_request, encode_response
+from aisle_server.frontends.grpc.streaming import answer_in_order
+from aisle_server.frontends.model_version import parse_model_version
+from aisle_server.frontends.status import told
+from aisle_server.inference_server import InferenceServer
+from aisle_server.model_config.message import to_message
+from aisle_server.model_config.schema import ModelConfig
+
+_log = logging.getLogger(__name__)
+_DECOUPLED_ON_STREAM: Final = "models with decoupled transaction policy are not offered"
+
+NOT_OFFERED: Final = {
+    "RepositoryModelLoad": "loading models on demand is not offered; models are loaded when the server starts",
+    "RepositoryModelUnload": "unloading models on demand is not offered; models are unloaded when the server stops",
+    "SystemSharedMemoryRegister": messages.SHARED_MEMORY_DISABLED,
+    "CudaSharedMemoryRegister": messages.SHARED_MEMORY_DISABLED,
+    "TraceSetting": "tracing is not offered",
+    "LogSettings": "log settings cannot be read or changed over the network",
+}
+
+
+class InferenceServicer:
+    """Answers the RPCs out of an inference server."""
+
+    def __init__(self, server: InferenceServer) -> None:
+        self._server = server
+        self._stopping = asyncio.Event()
+
+    def stop_accepting(self) -> None:
+        """Refuse inference from now on, and end each stream once what it has asked is answered."""
+        self._stopping.set()
+
+    async def server_live(self, message: pb.ServerLiveRequest, call: Call) -> pb.ServerLiveResponse:
+        """Tell whether the process is up and not about to exit."""
+        return pb.ServerLiveResponse(live=self._server.is_live())
+
+    async def server_ready(self, message: pb.ServerReadyRequest, call: Call) -> pb.ServerReadyResponse:
+        """Tell whether the models are ready."""
+        return pb.ServerReadyResponse(ready=self._server.is_ready())
+
+    async def server_metadata(self, message: pb.ServerMetadataRequest, call: Call) -> pb.ServerMetadataResponse:
+        """Tell who answers, and which extensions are spoken."""
+        return describe.server_metadata(self._server.server_metadata())
+
+    async def model_ready(self, message: pb.ModelReadyRequest, call: Call) -> pb.ModelReadyResponse:
+        """Tell whether a model is ready; one that is unknown is not."""
+        version = parse_model_version(message.version)
+        return pb.ModelReadyResponse(ready=self._server.is_model_ready(message.name, version))
+
+    async def model_metadata(self, message: pb.ModelMetadataRequest, call: Call) -> pb.ModelMetadataResponse:
+        """Tell a model's versions and tensors."""
+        version = parse_model_version(message.version)
+        return describe.model_metadata(self._server.model_metadata(message.name, version))
+
+    async def model_config(self, message: pb.ModelConfigRequest, call: Call) -> pb.ModelConfigResponse:
+        """Tell a model's configuration, defaults filled in."""
+        version = parse_model_version(message.version)
+        return pb.ModelConfigResponse(config=to_message(self._server.model_config(message.name, version)))
+
+    async def model_statistics(self, message: pb.ModelStatisticsRequest, call: Call) -> pb.ModelStatisticsResponse:
+        """Tell the figures of one model, or of every ready one when no name is given."""
+        version = parse_model_version(message.version)
+        return describe.statistics(self._server.statistics(message.name, version))
+
+    async def repository_index(self, message: pb.RepositoryIndexRequest, call: Call) -> pb.RepositoryIndexResponse:
+        """Tell every model of the repositories and its state."""
+        if message.repository_name:
+            raise UnsupportedError(messages.REPOSITORY_NAME_UNSUPPORTED)
+        return describe.repository_index(self._server.repository_index(ready_only=message.ready))
+
+    async def model_infer(self, message: pb.ModelInferRequest, call: Call) -> pb.ModelInferResponse:
+        """Run a model once."""
+        if self._stopping.is_set():
+            raise UnavailableError(messages.SHUTTING_DOWN)
+        version = parse_model_version(message.model_version)
+        config = self._server.model_config_for_inference(message.model_name, version)
+        if config.decoupled:
+            raise UnsupportedError(messages.DECOUPLED_ON_UNARY)
+        return await self._infer(message, config, version, call.deadline_ns())
+
+    async def model_stream_infer(self, requests: AsyncIterator[pb.ModelInferRequest], call: Call) -> None:
+        """Run models, one request after another; answers keep the order of the requests.
+
+        An error is told within the stream and does not end it, unless the caller asked for that with the metadata
+        `triton_grpc_error: true`.
+        """
+        ends_on_error = call.metadata().get("triton_grpc_error") == "true"
+        deadline_ns = call.deadline_ns()
+
+        async def answer(message: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:
+            try:
+                version = parse_model_version(message.model_version)
+                config = self._server.model_config_for_inference(message.model_name, version)
+                if config.decoupled:
+                    raise UnsupportedError(_DECOUPLED_ON_STREAM)
+                return pb.ModelStreamInferResponse(
+                    infer_response=await self._infer(message, config, version, deadline_ns)
+                )
+            except Exception as error:
+                if ends_on_error:
+                    raise
+                if not isinstance(error, InferenceServerError):
+                    _log.exception("ModelStreamInfer failed on a request for model '%s'", message.model_name)
+                return pb.ModelStreamInferResponse(
+                    error_message=told(error)[1], infer_response=pb.ModelInferResponse(id=message.id)
+                )
+
+        await answer_in_order(requests, answer, call.send, self._stopping)
+
+    async def system_shared_memory_status(
+        self, message: pb.SystemSharedMemoryStatusRequest, call: Call
+    ) -> pb.SystemSharedMemoryStatusResponse:
+        """Tell that no region is registered. Clients ask before anything else, whether or not they use any."""
+        if message.name:
+            raise NotFoundError(messages.unknown_shared_memory_status("system", message.name))
+        return pb.SystemSharedMemoryStatusResponse()
+
+    async def system_shared_memory_unregister(
+        self, message: pb.SystemSharedMemoryUnregisterRequest, call: Call
+    ) -> pb.SystemSharedMemoryUnregisterResponse:
+        """Forget regions, of which there are none."""
+        return pb.SystemSharedMemoryUnregisterResponse()
+
+    async def cuda_shared_memory_status(
+        self, message: pb.CudaSharedMemoryStatusRequest, call: Call
+    ) -> pb.CudaSharedMemoryStatusResponse:
+        """Tell that no region is registered."""
+        if message.name:
+            raise NotFoundError(messages.unknown_shared_memory_status("cuda", message.name))
+        return pb.CudaSharedMemoryStatusResponse()
+
+    async def cuda_shared_memory_unregister(
+        self, message: pb.CudaSharedMemoryUnregisterRequest, call: Call
+    ) -> pb.CudaSharedMemoryUnregisterResponse:
+        """Forget regions, of which there are none."""
+        return pb.CudaSharedMemoryUnregisterResponse()
+
+    async def _infer(
+        self, message: pb.ModelInferRequest, config: ModelConfig, version: int, deadline_ns: int | None
+    ) -> pb.ModelInferResponse:
+        request = decode_request(message, config, version, deadline_ns)
+        if not message.outputs:
+            response = await self._server.infer(request)
+            return encode_response(response, response.outputs)
+        class_counts = decode_class_counts(message)
+        # Looked up now: when the answer comes, the version may be on its way out.
+        labels = {name: self._server.labels(config.name, version, name) or () for name in class_counts}
+        response = await self._server.infer(request)
+        return encode_response(
+            response,
+            [
+                classify(tensor, class_counts[tensor.name], labels[tensor.name], is_batching=config.is_batching)
+                if tensor.name in class_counts
+                else tensor
+                for tensor in response.outputs
+            ],
+        )

@@ -1,0 +1,80 @@
+"""An HTTP endpoint: uvicorn as a task of our own event loop, with signals left to the process and limits on what is read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from aisle_server.frontends.address import address_text, listening_socket
+from aisle_server.options import HttpOptions
+
+MAX_HEADER_BYTES = 16 * 1024
+MAX_CONNECTIONS = 256
+IDLE_CONNECTION_S = 5
+
+
+class HttpEndpoint:
+    """An application on a port of its own."""
+
+    def __init__(self, app: ASGIApp, options: HttpOptions) -> None:
+        self._options = options
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                loop="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+                limit_concurrency=MAX_CONNECTIONS,
+                timeout_keep_alive=IDLE_CONNECTION_S,
+            )
+        )
+        self._listener: socket.socket | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> str:
+        """Listen.
+
+        Returns:
+            The address with the port that was taken.
+
+        Raises:
+            OSError: The port cannot be had.
+        """
+        self._listener = listening_socket(self._options.address, self._options.port)
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        while not self._server.started and not self._task.done():
+            await asyncio.sleep(0.001)
+        return address_text(self._options.address, self._listener.getsockname()[1])
+
+    async def stop(self, grace_s: float) -> None:
+        """Refuse what is new, and answer what was accepted.
+
+        Args:
+            grace_s: When this has passed, requests under way are given up.
+        """
+        if self._task is None:
+            return
+        self._server.should_exit = True
+        _, unfinished = await asyncio.wait([self._task], timeout=grace_s)
+        for task in unfinished:
+            task.cancel()
+        if self._listener is not None:
+            self._listener.close()
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the process: it has other endpoints to stop as well."""
+        yield

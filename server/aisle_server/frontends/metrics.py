@@ -1,0 +1,109 @@
+"""Statistics as Prometheus text, under the names that dashboards for Triton look for.
+
+The text is written here and not by `prometheus_client`, which cannot declare a counter whose name does not end in `_total`, as none
+of Triton's does.
+
+Source: Triton metrics, "Inference Request Metrics"; Prometheus text format 0.0.4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple, TypeAlias
+
+from aisle_server.inference_server import InferenceServer, ModelVersionStatistics
+from aisle_server.statistics import FailureReason, StatisticsSnapshot
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+Labels: TypeAlias = Mapping[str, str]
+
+
+class _Metric(NamedTuple):
+    name: str
+    kind: str
+    help: str
+    value: Callable[[ModelVersionStatistics], float]
+
+
+def _counter(name: str, text: str, value: Callable[[StatisticsSnapshot], float]) -> _Metric:
+    return _Metric(name, "counter", text, lambda row: value(row.snapshot))
+
+
+_METRICS: Final = (
+    _counter("nv_inference_request_success", "Requests answered", lambda s: s.success.count),
+    _counter("nv_inference_count", "Rows inferred; cached answers are not counted", lambda s: s.inference_count),
+    _counter(
+        "nv_inference_exec_count", "Batches executed; cached answers are not counted", lambda s: s.execution_count
+    ),
+    _counter(
+        "nv_inference_request_duration_us",
+        "Microseconds from acceptance to answer, over all requests answered",
+        lambda s: s.success.ns // 1000,
+    ),
+    _counter("nv_inference_queue_duration_us", "Microseconds spent in the queue", lambda s: s.queue.ns // 1000),
+    _counter(
+        "nv_inference_compute_input_duration_us",
+        "Microseconds spent gathering inputs; the whole batch counts for each of its requests",
+        lambda s: s.compute_input.ns // 1000,
+    ),
+    _counter(
+        "nv_inference_compute_infer_duration_us",
+        "Microseconds spent executing; the whole batch counts for each of its requests",
+        lambda s: s.compute_infer.ns // 1000,
+    ),
+    _counter(
+        "nv_inference_compute_output_duration_us",
+        "Microseconds spent on outputs; the whole batch counts for each of its requests",
+        lambda s: s.compute_output.ns // 1000,
+    ),
+    _Metric(
+        "nv_inference_pending_request_count",
+        "gauge",
+        "Requests accepted that are not executing yet",
+        lambda row: row.pending_request_count,
+    ),
+    _Metric(
+        "nv_model_load_duration_secs", "gauge", "Seconds that loading the model took", lambda row: row.load_duration_s
+    ),
+)
+_NOT_IN_A_NAME: Final = re.compile(r"^[^a-zA-Z_]|[^a-zA-Z0-9_]")
+_FAILURES: Final = "nv_inference_request_failure"
+
+
+def render_metrics(server: InferenceServer) -> str:
+    """Return the metrics of every ready model version."""
+    return "".join(f"{line}\n" for line in _lines(server))
+
+
+def _lines(server: InferenceServer) -> Iterator[str]:
+    rows = [(_labels(server, row), row) for row in server.statistics()]
+    yield from _head(_FAILURES, "counter", "Requests that failed after they had been accepted, by reason")
+    for labels, row in rows:
+        for reason in FailureReason:
+            yield _sample(_FAILURES, {**labels, "reason": reason.value}, row.snapshot.failures[reason].count)
+    for metric in _METRICS:
+        yield from _head(metric.name, metric.kind, metric.help)
+        for labels, row in rows:
+            yield _sample(metric.name, labels, metric.value(row))
+
+
+def _labels(server: InferenceServer, row: ModelVersionStatistics) -> Labels:
+    # What the configuration adds must neither displace what tells one model from another, nor break the text for all the others.
+    tags = server.model_config(row.name, row.version).metric_tags
+    named = {_NOT_IN_A_NAME.sub("_", key): value for key, value in tags.items()}
+    return {**named, "model": row.name, "version": str(row.version)}
+
+
+def _head(name: str, kind: str, text: str) -> Iterable[str]:
+    return (f"# HELP {name} {text}", f"# TYPE {name} {kind}")
+
+
+def _sample(name: str, labels: Labels, value: float) -> str:
+    text = ",".join(f'{key}="{_escaped(labels[key])}"' for key in sorted(labels))
+    return f"{name}{{{text}}} {value!r}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

@@ -1,0 +1,183 @@
+"""What the process is told at its start: one frozen record, with tritonserver's flag names and default ports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+# The largest message that Triton's gRPC endpoint takes and gives.
+MAX_GRPC_MESSAGE_BYTES = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class TlsOptions:
+    """Encryption of the gRPC endpoint. Every path names a PEM file.
+
+    Attributes:
+        use_ssl: Encrypt; then `server_cert` and `server_key` are needed.
+        use_ssl_mutual: Ask callers for a certificate too; then `root_cert` is needed, the authority that signed theirs.
+        server_cert: The server's certificate chain.
+        server_key: The server's private key.
+        root_cert: The authority whose signature a caller's certificate must bear.
+    """
+
+    use_ssl: bool = False
+    use_ssl_mutual: bool = False
+    server_cert: Path | None = None
+    server_key: Path | None = None
+    root_cert: Path | None = None
+
+    def __post_init__(self) -> None:
+        files = {
+            "--grpc-server-cert": self.server_cert,
+            "--grpc-server-key": self.server_key,
+            "--grpc-root-cert": self.root_cert,
+        }
+        if self.use_ssl_mutual and not self.use_ssl:
+            raise ValueError("--grpc-use-ssl-mutual is on and --grpc-use-ssl is off; expected both")
+        for flag, path in files.items():
+            if path is not None and not self.use_ssl:
+                raise ValueError(f"{flag} is given and --grpc-use-ssl is off; expected --grpc-use-ssl=true")
+            if path is not None and not path.is_file():
+                raise ValueError(f"{flag} names '{path}', which is not a file")
+        if self.use_ssl and (self.server_cert is None or self.server_key is None):
+            raise ValueError("--grpc-use-ssl is on; expected --grpc-server-cert and --grpc-server-key with it")
+        if self.use_ssl_mutual and self.root_cert is None:
+            raise ValueError("--grpc-use-ssl-mutual is on; expected --grpc-root-cert with it")
+        if self.root_cert is not None and not self.use_ssl_mutual:
+            raise ValueError("--grpc-root-cert is given and --grpc-use-ssl-mutual is off; no caller would be asked")
+
+
+@dataclass(frozen=True, slots=True)
+class KeepaliveOptions:
+    """When the gRPC endpoint pings silent connections, and when it closes busy or old ones.
+
+    Attributes:
+        time_ms: Silence after which a connection is pinged.
+        timeout_ms: How long the answer to a ping may take.
+        permit_without_calls: Ping connections that have no call under way.
+        max_pings_without_data: Pings that may be sent with no data between them; 0 for no bound.
+        min_recv_ping_interval_without_data_ms: A caller that pings more often than this, with no data between, earns a strike.
+        max_ping_strikes: Strikes after which the caller's connection is closed; 0 for no bound.
+        max_connection_age_ms: A connection is closed at this age; 0 for never.
+        max_connection_age_grace_ms: What a connection that has come of age is granted to finish its calls; 0 for as long as they take.
+    """
+
+    time_ms: int = 7_200_000
+    timeout_ms: int = 20_000
+    permit_without_calls: bool = False
+    max_pings_without_data: int = 2
+    min_recv_ping_interval_without_data_ms: int = 300_000
+    max_ping_strikes: int = 2
+    max_connection_age_ms: int = 0
+    max_connection_age_grace_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcOptions:
+    """The gRPC endpoint.
+
+    Attributes:
+        address: Where to listen. Tritonserver listens on 0.0.0.0; here nothing is open to the network until it is said.
+        port: 0 for any free one; the log names it.
+        infer_response_compression_level: How hard to compress responses, with what the caller accepts.
+        max_message_bytes: Largest message, in either direction.
+        tls: Encryption.
+        keepalive: Pings.
+    """
+
+    address: str = "127.0.0.1"
+    port: int = 8001
+    infer_response_compression_level: Literal["none", "low", "medium", "high"] = "none"
+    max_message_bytes: int = MAX_GRPC_MESSAGE_BYTES
+    tls: TlsOptions = TlsOptions()
+    keepalive: KeepaliveOptions = KeepaliveOptions()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_message_bytes <= MAX_GRPC_MESSAGE_BYTES:
+            raise ValueError(
+                f"--grpc-max-message-bytes is {self.max_message_bytes}; expected 1 to {MAX_GRPC_MESSAGE_BYTES}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """The HTTP endpoint.
+
+    Attributes:
+        address: Where to listen.
+        port: 0 for any free one; the log names it.
+    """
+
+    address: str = "127.0.0.1"
+    port: int = 8000
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsOptions(HttpOptions):
+    """The endpoint that Prometheus reads, HTTP as well."""
+
+    port: int = 8002
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """All that the process is told.
+
+    Attributes:
+        model_repositories: Folders of models; a model that stands in two of them is not served.
+        id: The server's name in its metadata.
+        exit_timeout_secs: What accepted requests are granted once the server has been told to stop.
+        exit_on_error: Stop when a model fails to load at the start.
+        strict_readiness: Ready means that every model is ready, not merely that the process is up.
+        backend_config: Backend -> its settings.
+        log_verbose: 0 for what an operator wants to know, 1 and above for what a developer wants to know.
+        log_format: Tritonserver's: `default` (`I1121 09:30:00.123456 7 app] ...`) or `ISO8601`.
+        grpc: The inference protocol; None when it is not allowed.
+        http: Health over HTTP; None when it is not allowed.
+        metrics: Prometheus; None when it is not allowed.
+
+    Raises:
+        ValueError: Flags that contradict each other or that cannot be honoured.
+    """
+
+    model_repositories: tuple[Path, ...]
+    id: str = "aisle"
+    exit_timeout_secs: int = 30
+    exit_on_error: bool = True
+    strict_readiness: bool = True
+    backend_config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    log_verbose: int = 0
+    log_format: Literal["default", "ISO8601"] = "default"
+    grpc: GrpcOptions | None = GrpcOptions()
+    http: HttpOptions | None = HttpOptions()
+    metrics: MetricsOptions | None = MetricsOptions()
+
+    def __post_init__(self) -> None:
+        if not self.model_repositories:
+            raise ValueError("no --model-repository is given; expected one or more")
+        for folder in self.model_repositories:
+            if not folder.is_dir():
+                raise ValueError(f"--model-repository names '{folder}', which is not a folder")
+        if self.grpc is None and self.http is None:
+            raise ValueError("--allow-grpc and --allow-http are both off; expected one of them at least")
+        if self.exit_timeout_secs < 0:
+            raise ValueError(f"--exit-timeout-secs is {self.exit_timeout_secs}; expected 0 or more")
+        self._check_endpoints()
+
+    def _check_endpoints(self) -> None:
+        endpoints = {"--grpc-port": self.grpc, "--http-port": self.http, "--metrics-port": self.metrics}
+        taken: dict[tuple[str, int], str] = {}
+        for flag, endpoint in endpoints.items():
+            if endpoint is None:
+                continue
+            if not 0 <= endpoint.port <= 65535:
+                raise ValueError(f"{flag} is {endpoint.port}; expected 0 (any free port) to 65535")
+            place = (endpoint.address, endpoint.port)
+            if endpoint.port and place in taken:
+                raise ValueError(
+                    f"{taken[place]} and {flag} are both {endpoint.port}; expected a port for each endpoint"
+                )
+            taken[place] = flag

@@ -1,0 +1,80 @@
+"""One version of one model, ready to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from aisle_server.inference import InferenceRequest, InferenceResponse
+from aisle_server.model_config.schema import ModelConfig
+from aisle_server.repository.request_validation import RequestValidator
+from aisle_server.scheduling.scheduler import Scheduler
+from aisle_server.statistics import ModelStatistics
+
+_NO_LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
+class ServedModel:
+    """What the loader makes and the lifecycle keeps: configuration, scheduler, books and labels of one version.
+
+    Attributes:
+        config: Complete, validated, trusted.
+        version: Its number.
+        statistics: Its books, since it was loaded.
+        labels: Output -> names of its classes, of outputs that have a label file of their own.
+        load_duration_s: How long it took to load.
+    """
+
+    __slots__ = ("_release", "_scheduler", "_validator", "config", "labels", "load_duration_s", "statistics", "version")
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        version: int,
+        scheduler: Scheduler,
+        statistics: ModelStatistics,
+        *,
+        labels: Mapping[str, tuple[str, ...]] = _NO_LABELS,
+        load_duration_s: float = 0.0,
+        release: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Put a loaded version together.
+
+        Args:
+            config: Complete and validated.
+            version: Its number.
+            scheduler: Answers its requests.
+            statistics: Where the scheduler books them.
+            labels: Output -> names of its classes.
+            load_duration_s: How long it took to load.
+            release: Gives back instances and files, once the scheduler has stopped; None when there are none.
+        """
+        self.config = config
+        self.version = version
+        self.statistics = statistics
+        self.labels = labels
+        self.load_duration_s = load_duration_s
+        self._scheduler = scheduler
+        self._validator = RequestValidator(config)
+        self._release = release
+
+    @property
+    def pending_request_count(self) -> int:
+        """Requests that have been accepted and are not executing yet."""
+        return self._scheduler.pending_request_count
+
+    def infer(self, request: InferenceRequest) -> Coroutine[Any, Any, InferenceResponse]:
+        """Check a request at once, and answer it when awaited.
+
+        Raises:
+            InvalidArgumentError: The request does not fit the model configuration.
+            InferenceServerError: As `Scheduler.infer`, when awaited.
+        """
+        return self._scheduler.infer(self._validator.validate(request))
+
+    async def stop(self) -> None:
+        """Refuse new requests, answer the accepted ones, then give everything back. Called once."""
+        await self._scheduler.stop()
+        if self._release is not None:
+            await self._release()

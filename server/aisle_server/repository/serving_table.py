@@ -1,0 +1,164 @@
+"""Which versions are ready, loading, leaving or broken, and why: looked up by every request, written by the lifecycle.
+
+Touched by the event loop alone.
+
+Source: Triton, "Model Management"; texts and states as its clients know them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from aisle_server import messages
+from aisle_server.errors import InferenceServerError, NotFoundError, UnavailableError
+from aisle_server.inference import LATEST_VERSION
+from aisle_server.repository.description import ModelDescription
+from aisle_server.repository.served_model import ServedModel
+from aisle_server.repository.states import ModelIndex, ModelState
+
+
+@dataclass(slots=True, eq=False)
+class VersionRecord:
+    """Where one version stands.
+
+    Attributes:
+        state: Never UNKNOWN.
+        reason: Why it is not ready; empty when it is.
+        served: Set while it is ready, and while it is leaving.
+    """
+
+    state: ModelState = ModelState.LOADING
+    reason: str = ""
+    served: ServedModel | None = None
+
+
+@dataclass(slots=True, eq=False)
+class ModelRecord:
+    """What is known of a model that somebody asked to load.
+
+    Attributes:
+        versions: By number.
+        failure: Why no version could even be tried; empty when one was.
+        description: What is in service; None when nothing is.
+        is_explicit: Asked for by name, not merely needed by an ensemble.
+    """
+
+    versions: dict[int, VersionRecord] = field(default_factory=dict)
+    failure: str = ""
+    description: ModelDescription | None = None
+    is_explicit: bool = False
+
+    def ready_versions(self) -> dict[int, ServedModel]:
+        """Return the versions that are ready, ascending."""
+        return {
+            number: version.served
+            for number, version in sorted(self.versions.items())
+            if version.state is ModelState.READY and version.served is not None
+        }
+
+
+class ServingTable:
+    """The records of all models, and the look-up that requests use.
+
+    Attributes:
+        models: By name: every model that somebody asked to load.
+    """
+
+    def __init__(self) -> None:
+        """Make an empty table."""
+        self.models: dict[str, ModelRecord] = {}
+        # One look-up a request: LATEST_VERSION is a key of its own.
+        self._ready: dict[tuple[str, int], ServedModel] = {}
+        # Out of service, and still there for ensembles that are finishing what they had accepted.
+        self._leaving: dict[tuple[str, int], ServedModel] = {}
+
+    def served(self, name: str, version: int) -> ServedModel:
+        """Return a version that is ready.
+
+        Args:
+            name: Of the model.
+            version: LATEST_VERSION for the highest that is ready.
+
+        Raises:
+            NotFoundError: No such model or version, or none is ready.
+            UnavailableError: The version is known, and is not ready.
+        """
+        served = self._ready.get((name, version))
+        if served is None:
+            raise self._not_served(name, version)
+        return served
+
+    def served_for_step(self, name: str, version: int) -> ServedModel:
+        """Return a version for a step of an ensemble: as `served`, but one that is leaving will do."""
+        served = self._ready.get((name, version)) or self._leaving.get((name, version))
+        if served is None:
+            raise self._not_served(name, version)
+        return served
+
+    def find(self, name: str, version: int) -> ServedModel | None:
+        """Return a version that is ready, None when it is not."""
+        return self._ready.get((name, version))
+
+    def all_served(self) -> tuple[ServedModel, ...]:
+        """Return every version that is ready, by name and version."""
+        keys = sorted(key for key in self._ready if key[1] != LATEST_VERSION)
+        return tuple(self._ready[key] for key in keys)
+
+    def record(self, name: str) -> ModelRecord:
+        """Return what is known of a model, a new record when nothing is."""
+        return self.models.setdefault(name, ModelRecord())
+
+    def publish(self, name: str) -> None:
+        """Bring the look-up in line with the record of a model. What falls out of it is leaving."""
+        before = {key: served for key, served in self._ready.items() if key[0] == name}
+        after: dict[tuple[str, int], ServedModel] = {}
+        for number, served in self.models[name].ready_versions().items():
+            after[name, number] = after[name, LATEST_VERSION] = served
+        for key, served in before.items():
+            if key not in after:
+                self._leaving[key] = served
+                del self._ready[key]
+        self._ready.update(after)
+
+    def forget(self, served: ServedModel) -> None:
+        """Drop a version that has left."""
+        for key in [key for key, each in self._leaving.items() if each is served]:
+            del self._leaving[key]
+
+    def is_every_model_ready(self) -> bool:
+        """Whether each version that should be ready is. One that was unloaded on purpose should not."""
+        return all(
+            not model.failure
+            and all(
+                each.state is ModelState.READY or each.reason == messages.UNLOADED for each in model.versions.values()
+            )
+            for model in self.models.values()
+        )
+
+    def index(self, directory_names: Iterable[str], *, ready_only: bool) -> list[ModelIndex]:
+        """List models and versions, by name and version.
+
+        Args:
+            directory_names: Models that there are on disk, whether anybody asked to load them or not.
+            ready_only: Leave out what is not ready.
+        """
+        lines: list[ModelIndex] = []
+        for name in sorted({*directory_names, *self.models}):
+            model = self.models.get(name, ModelRecord())
+            versions = sorted(model.versions.items())
+            lines += [ModelIndex(name, number, each.state, each.reason) for number, each in versions]
+            if not versions:
+                state = ModelState.UNAVAILABLE if model.failure else ModelState.UNKNOWN
+                lines.append(ModelIndex(name, None, state, model.failure))
+        return [line for line in lines if line.state is ModelState.READY] if ready_only else lines
+
+    def _not_served(self, name: str, version: int) -> InferenceServerError:
+        model = self.models.get(name)
+        if model is None:
+            return NotFoundError(messages.unknown_model(name))
+        if version == LATEST_VERSION:
+            return NotFoundError(messages.no_available_versions(name))
+        if version in model.versions:
+            return UnavailableError(messages.version_not_ready(name, version))
+        return NotFoundError(messages.unknown_version(name, version))

@@ -1,0 +1,68 @@
+"""The metrics text, read back by Prometheus' own parser."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from aisle_server.frontends.metrics import render_metrics
+from aisle_server.inference import ComputeTimes
+from aisle_server.statistics import FailureReason
+from tests.support.fake_inference_server import IDENTITY, FakeInferenceServer
+
+
+def _samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    # The parser puts `_total` behind a counter's name, after the manner of OpenMetrics; the text has the names as Triton's.
+    return {
+        (sample.name.removesuffix("_total"), tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_every_metric_of_triton_is_there_with_its_value() -> None:
+    """Statistics come out under Triton's names, durations in microseconds, failures by reason."""
+    server = FakeInferenceServer(pending=5)
+    times = ComputeTimes(input_ns=1_000, infer_ns=20_000, output_ns=3_000)
+    server.books.record_success(batch_size=2, request_ns=90_000, queue_ns=40_000, times=times, now_ms=1)
+    server.books.record_execution(batch_size=2, times=times)
+    server.books.record_failure(reason=FailureReason.CANCELED, request_ns=7)
+    own = (("model", "identity"), ("version", "3"))
+    assert _samples(render_metrics(server)) == {
+        ("nv_inference_request_success", own): 1,
+        ("nv_inference_request_failure", (own[0], ("reason", "REJECTED"), own[1])): 0,
+        ("nv_inference_request_failure", (own[0], ("reason", "CANCELED"), own[1])): 1,
+        ("nv_inference_request_failure", (own[0], ("reason", "BACKEND"), own[1])): 0,
+        ("nv_inference_request_failure", (own[0], ("reason", "OTHER"), own[1])): 0,
+        ("nv_inference_count", own): 2,
+        ("nv_inference_exec_count", own): 1,
+        ("nv_inference_request_duration_us", own): 90,
+        ("nv_inference_queue_duration_us", own): 40,
+        ("nv_inference_compute_input_duration_us", own): 1,
+        ("nv_inference_compute_infer_duration_us", own): 20,
+        ("nv_inference_compute_output_duration_us", own): 3,
+        ("nv_inference_pending_request_count", own): 5,
+        ("nv_model_load_duration_secs", own): 0.25,
+    }
+
+
+def test_names_are_those_of_triton_to_the_letter() -> None:
+    """Counters are declared and written without the `_total` that OpenMetrics would put behind them."""
+    lines = render_metrics(FakeInferenceServer()).splitlines()
+    assert "# TYPE nv_inference_count counter" in lines
+    assert 'nv_inference_count{model="identity",version="3"} 0' in lines
+
+
+def test_metric_tags_are_labels_that_cannot_break_the_text() -> None:
+    """Tags of the configuration become labels; odd names and values are escaped, and `model` stays the model."""
+    tags = {"shop-floor": 'a "b"\n\\c', "model": "impostor", "1st": "x"}
+    server = FakeInferenceServer(configs=(replace(IDENTITY, metric_tags=tags),))
+    families = list(text_string_to_metric_families(render_metrics(server)))
+    assert families[0].samples[0].labels == {
+        "shop_floor": 'a "b"\n\\c',
+        "_st": "x",
+        "model": "identity",
+        "version": "3",
+        "reason": "REJECTED",
+    }
