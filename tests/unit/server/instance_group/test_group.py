@@ -169,7 +169,7 @@ async def test_an_instance_that_cannot_be_created_takes_the_others_down():
             raise InvalidArgumentError("no such operator: FancyConv")
 
     model = GatedModel(gated_config(schema.InstanceGroup("m", count=3)), on_create=fail)
-    with pytest.raises(InvalidArgumentError, match="^no such operator: FancyConv$"):
+    with pytest.raises(InvalidArgumentError, match=r"^no such operator: FancyConv$"):
         await start(model)
     assert (model.names("create"), model.names("finalize")) == (["m_0", "m_1"], ["m_0"])
 

@@ -89,14 +89,9 @@ def test_a_batch_formed_ahead_grows_until_an_instance_takes_it():
 def test_no_more_than_two_batches_an_instance_are_formed_ahead():
     """What comes after them waits in the queue, where batches become as large as they may."""
     line = Line(max_batch_size=8, preferred_batch_size=(1, 8), instances=1)
-    for name in "abcdef":
+    for name in "abcdefghij":
         line.come(name)
         line.take(idle=0)
-    assert [line.take(), line.take(), line.take()] == ["a", "b", "c"]
-    line = Line(max_batch_size=8, preferred_batch_size=(1, 8), instances=1)
-    line.come(*"ab")
-    line.take(idle=0)
-    line.come(*"cdefghij")
     assert [line.take(), line.take(), line.take()] == ["a", "b", "cdefghij"]
 
 
@@ -152,6 +147,13 @@ def test_a_request_of_a_lower_level_joins_the_wait():
     assert line.take() is None
     line.come("b", rows=3, priority=1, now_us=10)
     assert [line.take(10), line.take(10), line.take(100)] == ["b", None, "a"]
+    line = Line(
+        preferred_batch_size=(3, 8), max_queue_delay_microseconds=100, priority_levels=2, default_priority_level=2
+    )
+    line.come("a", "b", rows=2)
+    assert line.take() is None
+    line.come("c", priority=1)
+    assert line.take() == "ca"
 
 
 def test_a_request_that_leaves_takes_its_rows_along():
@@ -174,6 +176,18 @@ def test_a_request_that_leaves_takes_its_rows_along():
     assert line.former.pending_count == 4
     assert line.take() == "acde"
     assert not line.leave("a")
+
+
+def test_newcomers_beside_a_batch_are_counted_anew_when_it_shrinks():
+    """A request that leaves a batch formed ahead lets those that wait beside it reach another preferred size."""
+    line = Line(preferred_batch_size=(2, 4, 8), max_queue_delay_microseconds=100)
+    line.come("a", "b", rows=2)
+    assert line.take(idle=0) is None
+    line.come("c")
+    assert line.take(idle=0) is None
+    assert line.leave("a")
+    line.come("d")
+    assert line.take() == "bcd"
 
 
 def test_a_batch_whose_requests_have_all_left_is_gone():
@@ -242,6 +256,15 @@ def test_a_growing_batch_that_met_another_shape_grows_no_more():
         line.come(name, inputs=(tensor("A", 1, length),))
         line.take(idle=0)
     assert [line.take(), line.take(), line.take()] == ["a", "b", "c"]
+
+
+def test_a_preferred_size_before_another_shape_is_complete():
+    """What waits between the two makes a batch of its own."""
+    line = Line(config=VARIABLE, preferred_batch_size=(2, 8), max_queue_delay_microseconds=100)
+    line.come("a", "b", "c", inputs=(tensor("A", 1, 3),))
+    line.come("d", inputs=(tensor("A", 1, 4),))
+    assert line.take(idle=0) is None
+    assert [line.take(), line.take(), line.take()] == ["ab", "c", None]
 
 
 def test_models_whose_requests_always_stack_compare_nothing():
