@@ -114,7 +114,7 @@ class InstanceThread:
             instance = self._model.create_instance(self._placement.name, self._placement.device)
         except InferenceServerError:
             raise
-        except Exception:
+        except BaseException:  # a python model may well call sys.exit
             logger.exception("failed to create %s", what)
             raise InternalError(f"failed to create {what}") from None
         try:
@@ -155,7 +155,9 @@ class InstanceThread:
             )
         except InferenceServerError as refusal:
             error = refusal
-        except Exception:
+        except (
+            BaseException
+        ):  # or a model that calls sys.exit would end the thread, and its callers would wait for ever
             logger.exception("instance '%s' of model '%s' failed", self._placement.name, self._config.name)
             error = InternalError(f"model '{self._config.name}' failed to execute the request")
         # One for each: an exception that several callers raise would gather all their frames.
@@ -165,7 +167,7 @@ class InstanceThread:
     def _finalize(self, instance: BackendInstance) -> None:
         try:
             instance.finalize()
-        except Exception:
+        except BaseException:
             logger.exception("failed to finalize instance '%s' of '%s'", self._placement.name, self._config.name)
 
     def _post(self, callback: Callable[..., None], *arguments: Any) -> None:

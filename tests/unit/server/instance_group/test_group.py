@@ -97,22 +97,23 @@ async def test_a_refusal_of_the_backend_reaches_the_callers():
     await group.stop()
 
 
-async def test_a_crash_of_the_backend_tells_nothing_of_our_insides(caplog):
-    """Callers read a plain text, the log has the trace, and the instance goes on."""
+@pytest.mark.parametrize("error", [ZeroDivisionError("/secret/path"), SystemExit(1)])
+async def test_a_crash_of_the_backend_tells_nothing_of_our_insides(caplog, error):
+    """Callers read a plain text, the log has the trace, and the instance goes on; also after a model that calls sys.exit."""
     crashes = iter([True, False])
 
     def crash(requests):
         if next(crashes):
-            raise ZeroDivisionError("/secret/path")
+            raise error
         return echo(requests)
 
     group = await start(GatedModel(on_execute=crash))
     with caplog.at_level(logging.ERROR):
         execution = await group.execute([request(1)])
-    (error,) = execution.results
-    assert isinstance(error, InternalError)
-    assert error.message == "model 'm' failed to execute the request"
-    assert "ZeroDivisionError" in caplog.text
+    (told,) = execution.results
+    assert isinstance(told, InternalError)
+    assert told.message == "model 'm' failed to execute the request"
+    assert type(error).__name__ in caplog.text
     assert (await group.execute([request(2)])).results[0].id == "2"
     await group.stop()
 
