@@ -167,7 +167,5 @@ def test_the_shell_categorizes_a_catalogue(trained: Trained, onnx_server: Server
 
 def test_the_shell_categorizes_one_product(onnx_server: ServerProcess):
     """`aisle categorize --title ... --json` prints one line of JSON."""
-    printed = json.loads(
-        aisle("categorize", "--title", "Birch red wall clock", "--json", "--server", onnx_server.grpc)
-    )
+    printed = json.loads(aisle("categorize", "--title", "Birch red wall clock", "--json", "--server", onnx_server.grpc))
     assert printed
