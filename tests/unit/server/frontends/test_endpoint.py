@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-
 from aisle_server.frontends.address import address_text
 from aisle_server.frontends.grpc.arrivals import Arrivals
 from aisle_server.frontends.grpc.server import channel_arguments
@@ -43,22 +40,31 @@ def test_an_address_is_written_as_callers_type_it() -> None:
     assert address_text("::1", 8001) == "[::1]:8001"
 
 
+class _Time:
+    """A clock that moves when somebody waits; calls come at set times."""
+
+    def __init__(self, *calls_s: float) -> None:
+        self.now_s = 100.0
+        self._calls_s = [100.0 + each for each in calls_s]
+        self.arrivals = Arrivals(lambda: self.now_s, self._sleep)
+
+    async def _sleep(self, delay_s: float) -> None:
+        until_s = self.now_s + delay_s
+        while self._calls_s and self._calls_s[0] <= until_s:
+            self.now_s = self._calls_s.pop(0)
+            self.arrivals.note()
+        self.now_s = until_s
+
+
 async def test_silence_is_waited_for() -> None:
-    """The endpoint waits until no call has come for a while, and each call that comes makes it wait anew."""
-    arrivals = Arrivals()
-    started = time.monotonic()
-    waiting = asyncio.create_task(arrivals.quiet(for_s=0.03, within_s=10))
-    for _ in range(4):
-        await asyncio.sleep(0.01)
-        arrivals.note()
-    await waiting
-    assert time.monotonic() - started >= 0.07
+    """The endpoint waits until no call has come for a while; each call that comes makes it wait anew."""
+    time = _Time(0.5, 1.25, 2.0, 9.0)
+    await time.arrivals.quiet(for_s=1, within_s=60)
+    assert time.now_s == 103
 
 
 async def test_silence_is_not_waited_for_for_ever() -> None:
     """Callers who do not stop calling do not keep the server from stopping."""
-    arrivals = Arrivals()
-    started = time.monotonic()
-    waiting = asyncio.create_task(arrivals.quiet(for_s=10, within_s=0.02))
-    await waiting
-    assert 0.02 <= time.monotonic() - started < 5
+    time = _Time(*(0.5 * number for number in range(1000)))
+    await time.arrivals.quiet(for_s=1, within_s=60)
+    assert time.now_s == 160
