@@ -1,11 +1,15 @@
-"""Finds a model's file, and never outside the directory of its version."""
+"""Finds a model's file, and never outside the directory of its version; and keeps our directories out of error texts."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Final
 
 from aisle_server.errors import InvalidArgumentError
 from aisle_server.model_config.schema import ModelConfig
+
+_DIRECTORIES: Final = re.compile(r"""/(?:[^/\s"']+/)+""")
 
 
 def model_path(config: ModelConfig, version_directory: Path, default_filename: str) -> Path:
@@ -36,3 +40,8 @@ def model_path(config: ModelConfig, version_directory: Path, default_filename: s
             f"model '{config.name}' has no file '{filename}' in the directory of version {version_directory.name}"
         )
     return path
+
+
+def without_directories(text: str) -> str:
+    """Return a text of a library with every absolute path cut down to its last name: a model's `reason` is read by clients too."""
+    return _DIRECTORIES.sub("", text)

@@ -24,9 +24,12 @@ import onnxruntime
 from aisle_server.backends.backend import BackendOptions, Device, Execution
 from aisle_server.backends.batch_execution import BatchExecution
 from aisle_server.backends.batching import Arrays
-from aisle_server.backends.model_files import model_path
+from aisle_server.backends.model_files import model_path, without_directories
+from aisle_server.backends.parameters import count_parameter
+from aisle_server.backends.signature import completed
 from aisle_server.errors import InvalidArgumentError, UnsupportedError
 from aisle_server.inference import InferenceRequest
+from aisle_server.model_config.autocomplete import SignatureTensor
 from aisle_server.model_config.schema import ModelConfig
 
 DEFAULT_MODEL_FILENAME: Final = "model.onnx"
@@ -72,8 +75,8 @@ class OnnxRuntimeModel:
         self._path = path
         self._session_options = _session_options(config, options)
         session = _open_session(config, path, self._session_options, "CPUExecutionProvider", {})
-        _check(config, session)
-        self._config = config
+        inputs, outputs = _signature(config, session.get_inputs()), _signature(config, session.get_outputs())
+        self._config = completed(config, inputs, outputs, options)
         # The session that read the signature is not thrown away: the first instance on a CPU takes it.
         self._spare_sessions = [session]
 
@@ -162,23 +165,14 @@ def _map_elements(array: npt.NDArray[Any], function: Any) -> npt.NDArray[Any]:
 
 def _session_options(config: ModelConfig, options: BackendOptions) -> Any:
     session_options = onnxruntime.SessionOptions()
-    session_options.intra_op_num_threads = _count(config, "intra_op_thread_count", options.intra_op_threads)
+    session_options.intra_op_num_threads = count_parameter(config, "intra_op_thread_count", options.intra_op_threads)
     session_options.inter_op_num_threads = 1
     session_options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session_options.enable_cpu_mem_arena = _count(config, "enable_mem_arena", 1) != 0
-    session_options.enable_mem_pattern = _count(config, "enable_mem_pattern", 1) != 0
+    session_options.enable_cpu_mem_arena = count_parameter(config, "enable_mem_arena", 1) != 0
+    session_options.enable_mem_pattern = count_parameter(config, "enable_mem_pattern", 1) != 0
     session_options.log_severity_level = _LOG_ERRORS_ONLY
     return session_options
-
-
-def _count(config: ModelConfig, key: str, default: int) -> int:
-    text = config.parameters.get(key)
-    if text is None:
-        return default
-    if not text.isdecimal():
-        raise InvalidArgumentError(f"parameter '{key}' of model '{config.name}' is '{text}'; expected a whole number")
-    return int(text)
 
 
 def _open_session(
@@ -189,23 +183,19 @@ def _open_session(
             str(path), session_options, providers=[provider], provider_options=[dict(provider_options)]
         )
     except Exception as error:  # its exceptions have no base of their own
-        text = str(error).replace(f"{path.parent}/", "")
+        text = without_directories(str(error))
         raise InvalidArgumentError(f"unable to load model '{config.name}' from '{path.name}': {text}") from error
 
 
-def _check(config: ModelConfig, session: Any) -> None:
-    for kind, listed, provided in (
-        ("input", config.inputs, session.get_inputs()),
-        ("output", config.outputs, session.get_outputs()),
-    ):
-        datatypes = {node.name: _DATATYPES.get(node.type, node.type) for node in provided}
-        for tensor in listed:
-            if tensor.name not in datatypes:
-                raise InvalidArgumentError(
-                    f"unexpected inference {kind} '{tensor.name}', allowed {kind}s are: {', '.join(sorted(datatypes))}"
-                )
-            if datatypes[tensor.name] != tensor.datatype:
-                raise InvalidArgumentError(
-                    f"unable to load model '{config.name}', configuration expects datatype TYPE_{tensor.datatype} for {kind}"
-                    f" '{tensor.name}', model provides TYPE_{datatypes[tensor.name]}"
-                )
+def _signature(config: ModelConfig, nodes: Sequence[Any]) -> list[SignatureTensor]:
+    tensors = []
+    for node in nodes:
+        if node.type not in _DATATYPES:
+            raise InvalidArgumentError(
+                f"unable to load model '{config.name}': its tensor '{node.name}' is a {node.type}; expected one of"
+                f" {', '.join(_DATATYPES)}"
+            )
+        # A dimension of any size has a name, or nothing, in place of a number.
+        shape = tuple([size if isinstance(size, int) else -1 for size in node.shape])
+        tensors.append(SignatureTensor(node.name, _DATATYPES[node.type], shape))
+    return tensors

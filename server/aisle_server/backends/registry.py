@@ -40,10 +40,24 @@ def _onnxruntime() -> BackendFactory:
     return open_onnxruntime_model
 
 
+def _python() -> BackendFactory:
+    from aisle_server.backends.python.python_model import open_python_model
+
+    return open_python_model
+
+
+def _tensorflow() -> BackendFactory:
+    from aisle_server.backends.tensorflow_backend import open_tensorflow_model
+
+    return open_tensorflow_model
+
+
 BACKENDS: Mapping[str, RegisteredBackend] = MappingProxyType(
     {
         "identity": RegisteredBackend(_identity),
         "onnxruntime": RegisteredBackend(_onnxruntime, library="onnxruntime", extra="server"),
+        "python": RegisteredBackend(_python),
+        "tensorflow": RegisteredBackend(_tensorflow, library="tensorflow", extra="tensorflow"),
     }
 )
 

@@ -1,1 +1,1 @@
-"""The Keras networks: image, text and fusion classifiers."""
+"""The Keras networks: image, title and fusion classifier, and the layers that they share."""

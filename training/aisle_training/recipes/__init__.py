@@ -1,1 +1,1 @@
-"""One file a recipe: what to train, with which numbers, and the score to expect."""
+"""All the numbers of a training run, by name."""

@@ -248,8 +248,63 @@ def test_external_data_stays_inside_the_directory(version_directory, location):
         (response,) = instance.execute([inference_request(1, X=rows(1))]).results
         assert response.output("Y").data.tolist() == [[2, 3]]
     else:
-        with pytest.raises(InvalidArgumentError, match="unable to load model 'm'"):
+        with pytest.raises(InvalidArgumentError, match="unable to load model 'm'") as caught:
             opened(config, version_directory)
+        assert str(version_directory.parent) not in caught.value.message
+
+
+def test_an_empty_configuration_is_completed_from_the_file(version_directory, arithmetic):
+    """Names, datatypes, dims, max_batch_size and the dynamic batcher come from the file when the configuration leaves them open."""
+    config = opened(ModelConfig("m"), version_directory).config
+    assert config.inputs == (ModelInput("A", "FP32", (2,)), ModelInput("B", "FP32", (2,)))
+    assert config.outputs == (ModelOutput("SUM", "FP32", (2,)), ModelOutput("DIFFERENCE", "FP32", (2,)))
+    assert config.max_batch_size == 4
+    assert config.dynamic_batching is not None
+
+
+def test_the_process_sets_the_default_batch_size(version_directory, arithmetic):
+    """--backend-config onnxruntime,default-max-batch-size is for models that batch and do not say how much."""
+    options = BackendOptions(settings={"default-max-batch-size": "16"})
+    assert open_onnxruntime_model(ModelConfig("m"), 1, version_directory, options).config.max_batch_size == 16
+    wrong = BackendOptions(settings={"default-max-batch-size": "many"})
+    with pytest.raises(InvalidArgumentError, match="'default-max-batch-size' is 'many'"):
+        open_onnxruntime_model(ModelConfig("m"), 1, version_directory, wrong)
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        (
+            ModelConfig("m", max_batch_size=8, inputs=(ModelInput("A", "INT32", (2,)), ModelInput("B", "FP32", (2,)))),
+            "unable to load model 'm', configuration expects datatype TYPE_INT32 for input 'A', model provides TYPE_FP32",
+        ),
+        (
+            ModelConfig("m", max_batch_size=8, outputs=(ModelOutput("PRODUCT", "FP32", (2,)),)),
+            "unexpected inference output 'PRODUCT', allowed outputs are: DIFFERENCE, SUM",
+        ),
+        (
+            ModelConfig("m", max_batch_size=8, outputs=(ModelOutput("SUM", "FP32", (3,)),)),
+            r"model 'm', tensor 'SUM': the model expects 2 dimensions \(shape \[-1,2\]\) but",
+        ),
+    ],
+    ids=["datatype", "name", "shape"],
+)
+def test_a_configuration_that_does_not_fit_the_file_is_refused(version_directory, arithmetic, config, text):
+    """A configuration that contradicts the model file fails the load, in Triton's words."""
+    with pytest.raises(InvalidArgumentError, match=text):
+        opened(config, version_directory)
+
+
+def test_tensors_that_numpy_cannot_hold_are_refused(version_directory):
+    """A network with a tensor that is not of the protocol's datatypes fails to load; the text says which and of what type."""
+    save(
+        version_directory,
+        [helper.make_node("Identity", ["X"], ["Y"])],
+        [("X", TensorProto.BFLOAT16, ["n", 2])],
+        [("Y", TensorProto.BFLOAT16, ["n", 2])],
+    )
+    with pytest.raises(InvalidArgumentError, match=r"its tensor 'X' is a tensor\(bfloat16\); expected one of"):
+        opened(ModelConfig("m"), version_directory)
 
 
 def test_a_gpu_that_is_not_there_is_said_so(arithmetic):

@@ -32,7 +32,7 @@ def test_an_unknown_backend_is_refused():
         open_model(ModelConfig("m", backend="torch"), 1, Path(), BackendOptions())
 
 
-@pytest.mark.parametrize(("backend", "extra"), [("onnxruntime", "server")])
+@pytest.mark.parametrize(("backend", "extra"), [("onnxruntime", "server"), ("tensorflow", "tensorflow")])
 def test_a_missing_library_answers_with_the_command_that_installs_it(monkeypatch, backend, extra):
     """Without the library of its backend a model fails to load, and the text is what to type."""
     monkeypatch.setitem(sys.modules, backend, None)  # Python's own way to say that there is no such module

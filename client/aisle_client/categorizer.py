@@ -1,0 +1,285 @@
+"""Ask which aisle a product belongs to: products in, categories out; for threads and for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+from aisle_client.aio import AsyncInferenceClient
+from aisle_client.categories import Categorization
+from aisle_client.errors import ClientError, InvalidInputError
+from aisle_client.inference import InferenceClient
+from aisle_client.options import ClientOptions
+from aisle_client.pictures import Picture
+from aisle_client.products import (
+    DEFAULT_MODEL,
+    Outcome,
+    Plan,
+    Product,
+    Question,
+    Row,
+    batches,
+    call_for,
+    plan,
+    prepare,
+    read_answer,
+)
+
+
+class Categorizer:
+    """Categorizes products, safe to share between threads.
+
+        with Categorizer("localhost:8001") as categorizer:
+            answer = categorizer.categorize(title="Men's blue cotton shirt", image="shirt.jpg")
+            answer.best.path, answer.best.confidence
+
+    Args:
+        server: `host:port`, options, or a client, which then stays open when this is closed.
+        model: An ensemble with inputs IMAGE and TITLE and output CATEGORY.
+        version: Empty for the one that would serve.
+        top_k: How many categories an answer holds.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        server: str | ClientOptions | InferenceClient = ClientOptions(),  # noqa: B008 - frozen
+        *,
+        model: str = DEFAULT_MODEL,
+        version: str = "",
+        top_k: int = 5,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.client = server if isinstance(server, InferenceClient) else InferenceClient(server)
+        self._owns_client = self.client is not server
+        self._question = Question(model, version, top_k)
+        self._clock = clock
+
+    def categorize(
+        self,
+        title: str | None = None,
+        image: Picture | None = None,
+        *,
+        request_id: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Categorization:
+        """Categorize one product by its title, its picture, or both. A missing input is left out of the request.
+
+        Args:
+            title: Title; a blank one counts as missing.
+            image: A path, encoded bytes, a PIL image, or pixels: uint8 [height, width, 3].
+            request_id: Comes back with the answer and in errors; None makes one.
+            timeout_s: Deadline; None for the options' (10 s).
+
+        Raises:
+            InvalidInputError: Neither was given, or one cannot be sent; nothing was.
+            RequestError: The server did not answer; `InvalidArgumentError` when it cannot read the picture.
+        """
+        row = prepare(Product(title, image), self._question)
+        started_s = self._clock()
+        result = self.client.run(call_for([row], self._question, request_id), timeout_s)
+        (categorization,) = read_answer(result, [row], self._question, self._clock() - started_s)
+        return categorization
+
+    def categorize_batch(self, products: Sequence[Product], *, timeout_s: float | None = None) -> list[Outcome]:
+        """Categorize a batch of products in one request.
+
+        Args:
+            products: No more than the model's `max_batch_size`.
+            timeout_s: Deadline of each request; None for the options'.
+
+        Returns:
+            One outcome a product, in their order. A product that cannot be sent, or that the server refuses, is an error
+            in its place; the others are answered.
+
+        Raises:
+            RequestError: The server did not answer.
+        """
+        return [
+            outcome
+            for rows in batches(products, self._question, max(len(products), 1))
+            for outcome in self._carry_out(plan(rows, self._question, self._clock), timeout_s)
+        ]
+
+    def categorize_many(
+        self,
+        products: Iterable[Product | InvalidInputError],
+        *,
+        batch_size: int = 32,
+        in_flight: int = 4,
+        timeout_s: float | None = None,
+    ) -> Iterator[Outcome]:
+        """Categorize a stream of products, several batches at a time, reading no further ahead than those.
+
+        Args:
+            products: Any iterable, read as answers are taken. Whoever reads products from a file may pass an error in the
+                place of one that is not readable; it is its own outcome.
+            batch_size: Rows of a request; at most the model's `max_batch_size`.
+            in_flight: Requests under way at once.
+            timeout_s: Deadline of each request; None for the options'.
+
+        Yields:
+            One outcome a product, in their order; see `categorize_batch`.
+
+        Raises:
+            RequestError: The server did not answer. Outcomes yielded before are good.
+        """
+        with ThreadPoolExecutor(in_flight, "categorize") as threads:
+            flying: deque[Future[list[Outcome]]] = deque()
+            try:
+                for rows in batches(products, self._question, batch_size):
+                    flying.append(threads.submit(self._carry_out, plan(rows, self._question, self._clock), timeout_s))
+                    if len(flying) == in_flight:
+                        yield from flying.popleft().result()
+                while flying:
+                    yield from flying.popleft().result()
+            finally:  # the caller has had enough, or a request failed: start none of those that wait
+                for future in flying:
+                    future.cancel()
+
+    def close(self) -> None:
+        """Give the connection back, if it was made here."""
+        if self._owns_client:
+            self.client.close()
+
+    def _carry_out(self, steps: Plan, timeout_s: float | None) -> list[Outcome]:
+        try:
+            call = next(steps)
+            while True:
+                try:
+                    answer = self.client.run(call, timeout_s)
+                except ClientError as error:
+                    call = steps.throw(error)
+                else:
+                    call = steps.send(answer)
+        except StopIteration as stop:
+            outcomes: list[Outcome] = stop.value
+            return outcomes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Categorizer({self.client.options.target!r}, model={self._question.model!r})"
+
+
+class AsyncCategorizer:
+    """Categorizes products from asyncio; `Categorizer`, awaited.
+
+        async with AsyncCategorizer("localhost:8001") as categorizer:
+            answer = await categorizer.categorize(title="Men's blue cotton shirt")
+
+    Args:
+        server: `host:port`, options, or a client, which then stays open when this is closed.
+        model: An ensemble with inputs IMAGE and TITLE and output CATEGORY.
+        version: Empty for the one that would serve.
+        top_k: How many categories an answer holds.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        server: str | ClientOptions | AsyncInferenceClient = ClientOptions(),  # noqa: B008 - frozen
+        *,
+        model: str = DEFAULT_MODEL,
+        version: str = "",
+        top_k: int = 5,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.client = server if isinstance(server, AsyncInferenceClient) else AsyncInferenceClient(server)
+        self._owns_client = self.client is not server
+        self._question = Question(model, version, top_k)
+        self._clock = clock
+
+    async def categorize(
+        self,
+        title: str | None = None,
+        image: Picture | None = None,
+        *,
+        request_id: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Categorization:
+        """Categorize one product; see `Categorizer.categorize`. Files are read off the event loop."""
+        row = await asyncio.to_thread(prepare, Product(title, image), self._question)
+        started_s = self._clock()
+        result = await self.client.run(call_for([row], self._question, request_id), timeout_s)
+        (categorization,) = read_answer(result, [row], self._question, self._clock() - started_s)
+        return categorization
+
+    async def categorize_batch(self, products: Sequence[Product], *, timeout_s: float | None = None) -> list[Outcome]:
+        """Categorize a batch of products in one request; see `Categorizer.categorize_batch`."""
+        size = max(len(products), 1)
+        return [
+            outcome
+            async for outcome in self.categorize_many(products, batch_size=size, in_flight=1, timeout_s=timeout_s)
+        ]
+
+    async def categorize_many(
+        self,
+        products: Iterable[Product | InvalidInputError],
+        *,
+        batch_size: int = 32,
+        in_flight: int = 4,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[Outcome]:
+        """Categorize a stream of products; see `Categorizer.categorize_many`."""
+        cut = batches(products, self._question, batch_size)
+        flying: deque[asyncio.Task[list[Outcome]]] = deque()
+        try:
+            while (rows := await asyncio.to_thread(_next_batch, cut)) is not None:
+                steps = plan(rows, self._question, self._clock)
+                flying.append(asyncio.create_task(self._carry_out(steps, timeout_s)))
+                if len(flying) == in_flight:
+                    for outcome in await flying.popleft():
+                        yield outcome
+            while flying:
+                for outcome in await flying.popleft():
+                    yield outcome
+        finally:
+            for task in flying:
+                task.cancel()
+            await asyncio.gather(*flying, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Give the connection back, if it was made here."""
+        if self._owns_client:
+            await self.client.close()
+
+    async def _carry_out(self, steps: Plan, timeout_s: float | None) -> list[Outcome]:
+        try:
+            call = next(steps)
+            while True:
+                try:
+                    answer = await self.client.run(call, timeout_s)
+                except ClientError as error:
+                    call = steps.throw(error)
+                else:
+                    call = steps.send(answer)
+        except StopIteration as stop:
+            outcomes: list[Outcome] = stop.value
+            return outcomes
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"AsyncCategorizer({self.client.options.target!r}, model={self._question.model!r})"
+
+
+def _next_batch(cut: Iterator[list[Row]]) -> list[Row] | None:
+    return next(cut, None)

@@ -1,0 +1,247 @@
+"""Products to requests and answers to categorizations: the part of the categorizers that waits for nothing.
+
+A plan is a generator that yields the calls to make and is sent their answers, so that one text serves threads and asyncio.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from aisle_client import codec
+from aisle_client.categories import Categorization, parse_category
+from aisle_client.codec import Call
+from aisle_client.errors import (
+    ClientError,
+    InvalidArgumentError,
+    InvalidInputError,
+    MessageTooLargeError,
+    MissingInputError,
+    ProtocolError,
+    ServerError,
+)
+from aisle_client.pictures import DEFAULT_MAX_PICTURE_BYTES, Picture, read_picture
+from aisle_client.responses import InferResult, RequestedOutput
+
+DEFAULT_MODEL: Final = "product_categorizer"
+# A request of a batch stays near this size, so that a catalogue of large photographs takes no more memory than one of thumbnails.
+_MAX_BATCH_BYTES: Final = 32 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What is known of a product; either may be missing.
+
+    Attributes:
+        title: Its title. A blank one counts as missing.
+        image: A path, encoded bytes, a PIL image, or pixels.
+    """
+
+    title: str | None = None
+    image: Picture | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one of many products: a categorization, or the error that this product alone is to blame for.
+
+    Attributes:
+        product: The product; None when an error came in its place.
+        categorization: The answer.
+        error: Why there is none.
+    """
+
+    product: Product | None
+    categorization: Categorization | None = None
+    error: ClientError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which model to ask, and for how much.
+
+    Attributes:
+        model: An ensemble with inputs IMAGE and TITLE and output CATEGORY.
+        version: Empty for the one that would serve.
+        top_k: How many categories to answer.
+        max_picture_bytes: Larger pictures are refused.
+    """
+
+    model: str = DEFAULT_MODEL
+    version: str = ""
+    top_k: int = 5
+    max_picture_bytes: int = DEFAULT_MAX_PICTURE_BYTES
+
+    def __post_init__(self) -> None:
+        if self.top_k < 1:
+            raise InvalidInputError(f"top_k is {self.top_k}; expected 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A product ready to send: encoded, empty where missing. Or the error that keeps it here."""
+
+    product: Product | None
+    title: bytes = b""
+    image: bytes = field(default=b"", repr=False)
+    error: ClientError | None = None
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The inputs that are there."""
+        return tuple(name for name, content in (("title", self.title), ("image", self.image)) if content)
+
+    @property
+    def size_bytes(self) -> int:
+        """What it adds to a request."""
+        return len(self.title) + len(self.image)
+
+
+Plan: TypeAlias = Generator[Call[InferResult], InferResult, list[Outcome]]
+
+
+def prepare(product: Product, question: Question) -> Row:
+    """Encode a product.
+
+    Raises:
+        InvalidInputError: Neither a title nor a picture, a title that is not text, a picture that cannot be read.
+    """
+    title = _encode_title(product.title)
+    image = b"" if product.image is None else read_picture(product.image, question.max_picture_bytes)
+    if not title and not image:
+        raise MissingInputError("neither a title nor a picture was given; expected one of them, or both")
+    return Row(product, title, image)
+
+
+def batches(products: Iterable[Product | InvalidInputError], question: Question, size: int) -> Iterator[list[Row]]:
+    """Encode products in their order, and cut them into batches of bounded rows and bytes.
+
+    A product that cannot be encoded keeps its place as a row with an error, and so does an error that comes for a product.
+    """
+    batch: list[Row] = []
+    size_bytes = 0
+    for product in products:
+        row = _row(product, question)
+        if batch and size_bytes + row.size_bytes > _MAX_BATCH_BYTES:
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(row)
+        size_bytes += row.size_bytes
+        if len(batch) == size:
+            yield batch
+            batch, size_bytes = [], 0
+    if batch:
+        yield batch
+
+
+def call_for(rows: Sequence[Row], question: Question, request_id: str | None) -> Call[InferResult]:
+    """Return the call that asks for rows.
+
+    An input that no row has is left out of the request; where some have it, it is empty for the others.
+    """
+    inputs = {
+        name: np.array([*contents, None], dtype=np.object_)[:-1].reshape(-1, 1)  # never NumPy's own strings
+        for name, contents in (("TITLE", [row.title for row in rows]), ("IMAGE", [row.image for row in rows]))
+        if any(contents)
+    }
+    outputs = [RequestedOutput("CATEGORY", classification=question.top_k)]
+    return codec.model_infer(
+        question.model, inputs, outputs, version=question.version, request_id=request_id or uuid.uuid4().hex
+    )
+
+
+def read_answer(result: InferResult, rows: Sequence[Row], question: Question, latency_s: float) -> list[Categorization]:
+    """Read the categorizations of rows.
+
+    Raises:
+        ProtocolError: Not one list of classes for each row.
+    """
+    classes = result.outputs.get("CATEGORY")
+    if classes is None or classes.dtype != np.object_ or classes.shape[:1] != (len(rows),) or not classes.size:
+        came = "nothing" if classes is None else f"{classes.dtype} {list(classes.shape)}"
+        raise ProtocolError(f"output 'CATEGORY' came as {came}; expected the classes of {len(rows)} rows as BYTES")
+    return [
+        Categorization(
+            alternatives=tuple(parse_category(element) for element in row_classes.reshape(-1).tolist()),
+            asked=question.top_k,
+            model=result.model,
+            version=result.version,
+            request_id=result.id,
+            used=row.used,
+            latency_s=latency_s,
+        )
+        for row, row_classes in zip(rows, classes, strict=True)
+    ]
+
+
+def plan(rows: Sequence[Row], question: Question, clock: Callable[[], float]) -> Plan:
+    """Ask for rows in one request, and find the culprits when the server refuses it.
+
+    The server answers a request as a whole. So a refused one is asked again in halves, until each refusal is one row's.
+    A server that fails on one row may have met its match; one that fails on all is broken, and that is no row's fault.
+
+    Yields:
+        Calls, whose answer is sent in or whose error is thrown in.
+
+    Returns:
+        The outcome of each row, in their order.
+
+    Raises:
+        ServerError: The server failed on every one of several rows.
+    """
+    sendable = [row for row in rows if row.error is None]
+    answers = yield from _ask(sendable, question, clock)
+    failures = [answer for answer in answers if isinstance(answer, ServerError)]
+    if len(failures) == len(answers) > 1:
+        raise failures[0]
+    outcomes = []
+    remaining = iter(answers)
+    for row in rows:
+        answer = row.error or next(remaining)
+        if isinstance(answer, ClientError):
+            outcomes.append(Outcome(row.product, error=answer))
+        else:
+            outcomes.append(Outcome(row.product, categorization=answer))
+    return outcomes
+
+
+def _ask(
+    rows: Sequence[Row], question: Question, clock: Callable[[], float]
+) -> Generator[Call[InferResult], InferResult, list[Categorization | ClientError]]:
+    if not rows:
+        return []
+    started_s = clock()
+    try:
+        result = yield call_for(rows, question, None)
+    except (InvalidArgumentError, MessageTooLargeError, ServerError) as error:
+        if len(rows) == 1:
+            return [error]
+        middle = len(rows) // 2
+        first = yield from _ask(rows[:middle], question, clock)
+        second = yield from _ask(rows[middle:], question, clock)
+        return [*first, *second]
+    return [*read_answer(result, rows, question, clock() - started_s)]
+
+
+def _row(product: Product | InvalidInputError, question: Question) -> Row:
+    if isinstance(product, InvalidInputError):
+        return Row(None, error=product)
+    try:
+        return prepare(product, question)
+    except InvalidInputError as error:
+        return Row(product, error=error)
+
+
+def _encode_title(title: Any) -> bytes:
+    if title is None:
+        return b""
+    if not isinstance(title, str):
+        raise InvalidInputError(f"a title came as {type(title).__name__}; expected str")
+    try:
+        return title.encode() if title.strip() else b""
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(f"the title is not text: character {error.start} is no Unicode character") from None

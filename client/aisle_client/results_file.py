@@ -1,0 +1,140 @@
+"""The file that a catalogue's results are appended to: one CSV row a product, whole rows only, whenever it is looked at."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self, TextIO
+
+from aisle_client.categories import Category
+from aisle_client.errors import CatalogueError, RequestError
+from aisle_client.products import Outcome
+
+
+class ResultsFile:
+    """Results of a catalogue, opened to go on with them.
+
+    Columns: `id`, `category`, `confidence`, `used`, for each further alternative `category_2`, `confidence_2`, ..., and `error`.
+    A last row that was cut off, by a full disk or a lost process, is taken away when the file is opened.
+
+    Args:
+        path: Made when it is not there.
+        top_k: How many categories a row holds.
+
+    Raises:
+        CatalogueError: The file holds something else, or cannot be written.
+    """
+
+    def __init__(self, path: Path, top_k: int) -> None:
+        self._path = path
+        self._top_k = top_k
+        further = [f"{name}_{rank}" for rank in range(2, top_k + 1) for name in ("category", "confidence")]
+        self._columns = ["id", "category", "confidence", "used", *further, "error"]
+        try:
+            # surrogateescape: an id that was not UTF-8 in the catalogue is written with the bytes it came with.
+            self._file: TextIO = path.open("a+", encoding="utf-8", errors="surrogateescape", newline="")
+        except OSError as error:
+            raise CatalogueError(f"{path} cannot be written: {error.strerror}") from error
+        try:
+            self._open()
+        except BaseException:
+            self._file.close()
+            raise
+        self._writer = csv.writer(self._file, lineterminator="\n")
+
+    def skip(self, ids: Iterator[str]) -> int:
+        """Take from `ids` those that the file already holds.
+
+        Args:
+            ids: The catalogue's, in its order; left at the first one to do.
+
+        Returns:
+            How many there are.
+
+        Raises:
+            CatalogueError: The file's ids are not the first of these.
+        """
+        count = 0
+        for fields in self._records():
+            expected = next(ids, None)
+            count += 1
+            if fields[0] != expected:
+                came = "no more products" if expected is None else f"the product {expected!r}"
+                raise CatalogueError(
+                    f"row {count} of {self._path} is the product {fields[0]!r} where the catalogue has {came};"
+                    " these are results of another catalogue, so name another file"
+                )
+        return count
+
+    def write(self, row_id: str, outcome: Outcome) -> None:
+        """Append one row and hand it to the system, so that a lost process takes no row with it."""
+        found = outcome.categorization
+        alternatives = found.alternatives[: self._top_k] if found else ()
+        cells = [cell for category in alternatives for cell in _cells(category)]
+        cells += [""] * (2 * self._top_k - len(cells))
+        used = "+".join(found.used) if found else ""
+        self._writer.writerow([row_id, *cells[:2], used, *cells[2:], _error_text(outcome)])
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _open(self) -> None:
+        with self._path.open("rb+") as file:
+            file.truncate(_end_of_last_row(file))
+        header = next(self._raw_records(), None)
+        if header is None:
+            csv.writer(self._file, lineterminator="\n").writerow(self._columns)
+            self._file.flush()
+        elif header != self._columns:
+            raise CatalogueError(
+                f"{self._path} has the columns {', '.join(header)[:200]}, expected {', '.join(self._columns)};"
+                " name another file, or ask for as many categories as then"
+            )
+
+    def _records(self) -> Iterator[list[str]]:
+        records = self._raw_records()
+        next(records)
+        for fields in records:
+            if len(fields) != len(self._columns):
+                raise CatalogueError(f"a row of {self._path} has {len(fields)} fields, expected {len(self._columns)}")
+            yield fields
+
+    def _raw_records(self) -> Iterator[list[str]]:
+        self._file.seek(0)
+        try:
+            yield from csv.reader(iter(self._file.readline, ""), strict=True)
+        except csv.Error as error:
+            raise CatalogueError(f"{self._path} holds no results: {error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _end_of_last_row(file: BinaryIO) -> int:
+    # A line break ends a row unless it stands within quotes; a quote within a field is doubled, so counting tells.
+    end = position = quotes = 0
+    for line in file:
+        position += len(line)
+        quotes += line.count(b'"')
+        if line.endswith(b"\n") and quotes % 2 == 0:
+            end = position
+    return end
+
+
+def _cells(category: Category) -> tuple[str, str]:
+    return category.label, f"{category.confidence:.6f}"
+
+
+def _error_text(outcome: Outcome) -> str:
+    error = outcome.error
+    text = error.reason if isinstance(error, RequestError) else str(error or "")
+    return " ".join(text.split())

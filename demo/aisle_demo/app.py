@@ -1,0 +1,136 @@
+"""The page and the web application that hosts it. Talks to the server through `aisle_client` alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import gradio as gr
+from fastapi import FastAPI
+
+from aisle_client import Categorization, Categorizer, ClientError, RequestError
+from aisle_demo.answer import WELCOME, answer_html, away_html, error_dict, error_html, status_html
+from aisle_demo.examples import EXAMPLES
+
+_STYLE: Final = Path(__file__).parent / "style.css"
+_FONTS: Final = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "Noto Sans Arabic", "sans-serif"]
+_MONOSPACED: Final = ["ui-monospace", "Cascadia Mono", "Menlo", "Noto Sans Mono", "monospace"]
+_MAX_PICTURE: Final = "20mb"
+# A visitor's picture is gone from this machine an hour after it came.
+_KEEP_UPLOADS_S: Final = 3600
+_STATUS_EVERY_S: Final = 15
+# A glance at the status waits less than a visitor's question.
+_STATUS_TIMEOUT_S: Final = 3.0
+
+
+def build_page(categorizer: Categorizer) -> gr.Blocks:
+    """Lay the page out.
+
+    Args:
+        categorizer: Asks the server; stays open as long as the page.
+    """
+    address = categorizer.client.options.target
+
+    def categorize(picture: str | None, title: str) -> tuple[str, dict[str, Any]]:
+        """Categorize a product by its picture, its title, or both."""
+        try:
+            answer: Categorization = categorizer.categorize(title, picture)
+        except ClientError as error:
+            return error_html(error, address), error_dict(error)
+        return answer_html(answer), answer.as_dict()
+
+    def status() -> str:
+        """Say whether the server is ready, and which models it has."""
+        try:
+            is_ready = categorizer.client.is_server_ready(timeout_s=_STATUS_TIMEOUT_S)
+            models = categorizer.client.repository_index(timeout_s=_STATUS_TIMEOUT_S)
+        except RequestError:
+            return away_html(address)
+        return status_html(models, is_ready, address)
+
+    with gr.Blocks(title="Aisle", analytics_enabled=False, delete_cache=(_KEEP_UPLOADS_S, _KEEP_UPLOADS_S)) as page:
+        gr.HTML("<h1>Aisle</h1><p>Which aisle does it belong to?</p>", elem_id="aisle-head")
+        line = gr.HTML(elem_id="aisle-status")
+        with gr.Row():
+            with gr.Column(scale=5, min_width=300):
+                picture = gr.Image(
+                    label="Picture",
+                    type="filepath",
+                    sources=["upload", "clipboard", "webcam"],
+                    height=300,
+                    buttons=[],
+                )
+                # Gradio would open the file here, and in an error name its own folders to the visitor. Whether a file is a
+                # picture is for the server to say, so it gets the bytes as they came.
+                picture.preprocess = _path_of
+                title = gr.Textbox(
+                    label="Title", placeholder="What the shop calls it", lines=2, max_lines=6, elem_id="aisle-title"
+                )
+                with gr.Row():
+                    clear = gr.ClearButton([picture, title], value="Clear", scale=1, min_width=90)
+                    ask = gr.Button("Categorize", variant="primary", elem_id="aisle-ask", scale=2, min_width=150)
+            with gr.Column(scale=6, min_width=300):
+                answer = gr.HTML(WELCOME, elem_id="aisle-answer")
+                with gr.Accordion("The answer as JSON", open=False):
+                    plain = gr.JSON(show_label=False)
+        gr.on(
+            [ask.click, title.submit],
+            categorize,
+            inputs=[picture, title],
+            outputs=[answer, plain],
+            api_name="categorize",
+            show_progress_on=answer,
+        )
+        gr.Examples(
+            [[example.path, example.title] for example in EXAMPLES],
+            inputs=[picture, title],
+            outputs=[answer, plain],
+            fn=categorize,
+            run_on_click=True,
+            cache_examples=False,
+            api_visibility="private",
+            label="Try one of these",
+            elem_id="aisle-examples",
+        )
+        clear.click(lambda: (WELCOME, None), outputs=[answer, plain], api_visibility="private", queue=False)
+        page.load(status, outputs=line, api_name="status", show_progress="hidden")
+        gr.Timer(_STATUS_EVERY_S).tick(status, outputs=line, api_visibility="private", show_progress="hidden")
+    page.queue(max_size=64, default_concurrency_limit=4)
+    return page
+
+
+def create_application(page: gr.Blocks) -> FastAPI:
+    """Return the web application that hosts the page: no telemetry, no records of visits, no files but the page's own."""
+    application = FastAPI(title="Aisle", openapi_url=None)
+    hosted: FastAPI = gr.mount_gradio_app(
+        application,
+        page,
+        path="/",
+        max_file_size=_MAX_PICTURE,
+        show_error=False,
+        run_history=False,
+        ssr_mode=False,
+        footer_links=["api"],
+        theme=_theme(),
+        css=_STYLE.read_text(encoding="utf-8"),
+    )
+    return hosted
+
+
+def _theme() -> gr.themes.Base:
+    theme = gr.themes.Base(primary_hue="teal", neutral_hue="stone", font=_FONTS, font_mono=_MONOSPACED)
+    # The palette's own choices fall short of the contrast that small and white text needs (WCAG 2.2, 4.5 to 1).
+    return theme.set(
+        body_text_color_subdued="*neutral_500",
+        body_text_color_subdued_dark="*neutral_400",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_text_color="white",
+        color_accent="*primary_600",
+    )
+
+
+def _path_of(picture: Any) -> str | None:
+    return picture.path if picture else None

@@ -1,0 +1,147 @@
+"""Executes a python model: shows it the requests, and checks what it answers.
+
+Source: Triton's python backend, "execute" and "Error Handling".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aisle_protocol.datatypes import dtype_of
+from aisle_server.backends.backend import Execution
+from aisle_server.backends.python.current_model import CurrentModel, running
+from aisle_server.backends.python.errors import TritonModelException
+from aisle_server.backends.python.inference import InferenceRequest as ShownRequest
+from aisle_server.backends.python.inference import InferenceResponse as GivenResponse
+from aisle_server.backends.python.model_package import ModelPackage
+from aisle_server.errors import InferenceServerError, InternalError
+from aisle_server.inference import InferenceRequest, InferenceResponse, Tensor
+from aisle_server.messages import dims_text
+from aisle_server.model_config.schema import Dims, ModelConfig, ModelOutput
+
+_log = logging.getLogger(__name__)
+
+
+class PythonInstance:
+    """One TritonPythonModel, initialized."""
+
+    def __init__(self, config: ModelConfig, current: CurrentModel, model: Any, package: ModelPackage) -> None:
+        """Take a model that nobody else executes, and the package that its code lives in."""
+        self._config = config
+        self._current = current
+        self._model = model
+        self._package = package
+        self._outputs = {output.name: output for output in config.outputs}
+
+    def execute(self, requests: Sequence[InferenceRequest]) -> Execution:
+        """Run a batch; see `BackendInstance.execute`.
+
+        A response that is an error, or does not fit the configuration, fails its own request. A call that raises, or does not
+        return one response for each request, fails the batch: nobody knows which response is whose.
+        """
+        shown = [ShownRequest.of_caller(request, tuple(self._outputs)) for request in requests]
+        start_ns = time.monotonic_ns()
+        responses = self._call(shown)
+        end_ns = time.monotonic_ns()
+        results = [self._result(request, response) for request, response in zip(requests, responses, strict=True)]
+        return Execution(results, start_ns, end_ns)
+
+    def finalize(self) -> None:
+        """Let the model clean up, and forget its code. What goes wrong there goes to the log: nobody is left to be told."""
+        with running(self._current):
+            try:
+                if hasattr(self._model, "finalize"):
+                    self._model.finalize()
+            except (Exception, SystemExit) as error:
+                _log.warning("model '%s' failed to finalize", self._config.name, exc_info=error)
+        del self._model
+        self._package.close()
+
+    def _call(self, shown: list[ShownRequest]) -> list[Any]:
+        count = len(shown)
+        prefix = f"Failed to process the request(s) for model '{self._config.name}'"
+        with running(self._current):
+            try:
+                responses = self._model.execute(shown)
+                if inspect.iscoroutine(responses):
+                    responses = asyncio.run(responses)
+            except TritonModelException as error:
+                raise InternalError(f"{prefix}, message: {error.message()}") from error
+            # SystemExit too: a model that calls sys.exit() ends its batch, not the server.
+            except (Exception, SystemExit) as error:
+                _log.error("%s", prefix, exc_info=error)
+                raise InternalError(prefix) from error
+        if not isinstance(responses, list):
+            raise InternalError(
+                f"{prefix}, message: execute returned a {type(responses).__name__}; expected a list of InferenceResponse"
+            )
+        if len(responses) != count:
+            raise InternalError(
+                f"{prefix}, message: execute returned {len(responses)} responses for {count} requests; expected one for each"
+            )
+        return responses
+
+    def _result(self, request: InferenceRequest, response: Any) -> InferenceResponse | InferenceServerError:
+        if not isinstance(response, GivenResponse):
+            return InternalError(
+                f"model '{self._config.name}' returned a {type(response).__name__} for the request; expected an InferenceResponse"
+            )
+        error = response.error()
+        if error is not None:
+            return error.as_server_error()
+        given = {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
+        try:
+            outputs = tuple(
+                [
+                    Tensor(name, self._outputs[name].datatype, self._checked(self._outputs[name], given[name], request))
+                    for name in request.requested_outputs or self._outputs
+                    if name in given
+                ]
+            )
+        except InternalError as unfit:
+            return unfit
+        return InferenceResponse(
+            self._config.name, self._current.version, request.id, outputs, response.parameter_values()
+        )
+
+    def _checked(self, output: ModelOutput, array: npt.NDArray[Any], request: InferenceRequest) -> npt.NDArray[Any]:
+        described = f"model '{self._config.name}' returned output '{output.name}'"
+        if output.datatype == "BYTES" and array.dtype.kind in "OS":
+            array = _as_bytes(array, described)
+        elif array.dtype != dtype_of(output.datatype):
+            raise InternalError(f"{described} as {array.dtype}; expected {output.datatype}")
+        dims = output.dims if output.reshape is None else output.reshape
+        expected = (request.batch_size, *dims) if self._config.is_batching else dims
+        if not _fits(array.shape, expected):
+            raise InternalError(f"{described} of shape {dims_text(array.shape)}; expected {dims_text(expected)}")
+        # A model may write into its own array again, in the next call and while this answer is still on its way.
+        return array.copy() if array.flags.writeable else array
+
+
+def _fits(shape: tuple[int, ...], dims: Dims) -> bool:
+    return len(shape) == len(dims) and all(size == dim or dim < 0 for size, dim in zip(shape, dims, strict=True))
+
+
+def _as_bytes(array: npt.NDArray[Any], described: str) -> npt.NDArray[Any]:
+    elements = array.reshape(-1).tolist()
+    if array.dtype == np.object_ and all(type(element) is bytes for element in elements):
+        return array
+    converted = np.empty(len(elements), dtype=np.object_)
+    for index, element in enumerate(elements):
+        if isinstance(element, str):
+            converted[index] = element.encode()
+        elif isinstance(element, bytes):
+            converted[index] = bytes(element)
+        else:
+            raise InternalError(
+                f"{described} with an element that is a {type(element).__name__}; expected bytes or str"
+            )
+    return converted.reshape(array.shape)

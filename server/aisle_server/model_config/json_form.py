@@ -1,0 +1,68 @@
+"""ModelConfig to the JSON that Triton hands to python models, and back.
+
+Protobuf's own JSON differs from it: there a 64-bit number is a string, and here `dims` are numbers that a model can compute with.
+
+Source: Triton's python backend, `model_config` in the arguments of `initialize`, and `ModelConfig.as_dict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from aisle_protocol.generated import model_config_pb2 as pb
+from aisle_server.errors import InvalidArgumentError
+from aisle_server.model_config.message import to_message
+from aisle_server.model_config.pbtxt import from_message
+from aisle_server.model_config.schema import ModelConfig
+
+
+def to_json_form(config: ModelConfig) -> dict[str, Any]:
+    """Return a model configuration as JSON values, by Triton's field names.
+
+    Fields that hold a plain value or a list are always there, messages only when they are set: a configuration without inputs has
+    `"input": []`, and one without a dynamic batcher has no `"dynamic_batching"`.
+    """
+    return _fields(to_message(config))
+
+
+def from_json_form(fields: Mapping[str, Any]) -> ModelConfig:
+    """Return the model configuration that JSON values hold; undoes `to_json_form`.
+
+    Raises:
+        InvalidArgumentError: An unknown field, or a value of another kind than the field's.
+    """
+    try:
+        return from_message(json_format.ParseDict(dict(fields), pb.ModelConfig()))
+    except json_format.ParseError as error:
+        raise InvalidArgumentError(f"not a model configuration: {error}") from None
+
+
+def _fields(message: Message) -> dict[str, Any]:
+    return {
+        field.name: _field(field, getattr(message, field.name))
+        for field in message.DESCRIPTOR.fields
+        if not field.has_presence or message.HasField(field.name)
+    }
+
+
+def _field(field: Any, value: Any) -> Any:
+    kind = field.message_type
+    if kind is not None and kind.GetOptions().map_entry:
+        values = kind.fields_by_name["value"]
+        return {str(key): _value(values, each) for key, each in value.items()}
+    # What has a length and is no text is a repeated field. `FieldDescriptor.label` would say so too, with a deprecation warning.
+    if isinstance(value, Collection) and not isinstance(value, str | bytes):
+        return [_value(field, each) for each in value]
+    return _value(field, value)
+
+
+def _value(field: Any, value: Any) -> Any:
+    if field.message_type is not None:
+        return _fields(value)
+    if field.enum_type is not None:
+        return field.enum_type.values_by_number[value].name
+    return value

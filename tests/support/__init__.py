@@ -1,0 +1,1 @@
+"""What tests share: fakes, drawn catalogues, servers in processes of their own."""

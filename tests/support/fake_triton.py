@@ -1,0 +1,228 @@
+"""A small Triton-style server that knows one categorizer: answers bytes with bytes, with or without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import grpc
+import numpy as np
+
+from aisle_client.codec import Call
+from aisle_client.options import ClientOptions
+from aisle_client.transport import error_for
+from aisle_protocol.generated import grpc_service_pb2 as pb
+from aisle_protocol.raw_contents import from_raw, to_raw
+
+LABELS = (
+    "Apparel > Topwear > Tshirts",
+    "Apparel > Topwear > Shirts",
+    "Footwear > Shoes > Sports Shoes",
+    "Accessories > Watches > Watches",
+    "Accessories > Bags > Handbags",
+    "Personal Care > Fragrance: Eau de Toilette",
+)
+
+
+class Refusal(Exception):
+    """The fake answers a status instead of a message."""
+
+    def __init__(self, code: grpc.StatusCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class FakeTriton:
+    """Answers as a server with the model `product_categorizer` would.
+
+    The category is the label whose last word stands in the title, or else that of the index in the picture's first byte.
+    A picture that begins with `BROKEN` is refused, one that begins with `CRASH` ends in INTERNAL.
+
+    Attributes:
+        requests: Every ModelInferRequest received, in order.
+        refusals: Statuses to answer instead, oldest first; each is used once.
+        hold: While cleared, answers wait.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[pb.ModelInferRequest] = []
+        self.methods: list[str] = []
+        self.refusals: list[Refusal] = []
+        self.is_ready = True
+        self.hold = threading.Event()
+        self.hold.set()
+        self._lock = threading.Lock()
+
+    def answer(self, method: str, body: bytes) -> bytes:
+        """Answer one call."""
+        with self._lock:
+            self.methods.append(method)
+            if self.refusals:
+                raise self.refusals.pop(0)
+        self.hold.wait(10)
+        respond = getattr(self, f"_{method}", None)
+        if respond is None:
+            raise Refusal(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not offered")
+        request = getattr(pb, f"{method}Request").FromString(body)
+        response: bytes = respond(request).SerializeToString()
+        return response
+
+    def _ServerLive(self, request: pb.ServerLiveRequest) -> pb.ServerLiveResponse:
+        return pb.ServerLiveResponse(live=True)
+
+    def _ServerReady(self, request: pb.ServerReadyRequest) -> pb.ServerReadyResponse:
+        return pb.ServerReadyResponse(ready=self.is_ready)
+
+    def _ModelReady(self, request: pb.ModelReadyRequest) -> pb.ModelReadyResponse:
+        return pb.ModelReadyResponse(ready=self.is_ready)
+
+    def _ServerMetadata(self, request: pb.ServerMetadataRequest) -> pb.ServerMetadataResponse:
+        return pb.ServerMetadataResponse(name="fake", version="0", extensions=["classification"])
+
+    def _ModelMetadata(self, request: pb.ModelMetadataRequest) -> pb.ModelMetadataResponse:
+        tensor = pb.ModelMetadataResponse.TensorMetadata
+        return pb.ModelMetadataResponse(
+            name=request.name,
+            versions=["1"],
+            platform="ensemble",
+            inputs=[tensor(name="TITLE", datatype="BYTES", shape=[-1, 1])],
+            outputs=[tensor(name="CATEGORY", datatype="FP32", shape=[-1, len(LABELS)])],
+        )
+
+    def _ModelConfig(self, request: pb.ModelConfigRequest) -> pb.ModelConfigResponse:
+        response = pb.ModelConfigResponse()
+        config = response.config
+        config.name, config.platform, config.max_batch_size = request.name, "ensemble", 64
+        config.input.add(name="TITLE", data_type="TYPE_STRING", dims=[1])
+        config.parameters["threshold"].string_value = "0.5"
+        return response
+
+    def _ModelStatistics(self, request: pb.ModelStatisticsRequest) -> pb.ModelStatisticsResponse:
+        response = pb.ModelStatisticsResponse()
+        model = response.model_stats.add(name="product_categorizer", version="1", inference_count=7, execution_count=3)
+        model.inference_stats.success.count, model.inference_stats.success.ns = 7, 7_000_000
+        batch = model.batch_stats.add(batch_size=4)
+        batch.compute_infer.count, batch.compute_infer.ns = 1, 500
+        return response
+
+    def _RepositoryIndex(self, request: pb.RepositoryIndexRequest) -> pb.RepositoryIndexResponse:
+        response = pb.RepositoryIndexResponse()
+        response.models.add(name="product_categorizer", version="1", state="READY")
+        if not request.ready:
+            response.models.add(name="broken", version="1", state="UNAVAILABLE", reason="no such file")
+        return response
+
+    def _ModelInfer(self, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
+        with self._lock:
+            self.requests.append(request)
+        inputs = {
+            tensor.name: from_raw(raw, tensor.datatype, tensor.shape)
+            for tensor, raw in zip(request.inputs, request.raw_input_contents, strict=True)
+        }
+        response = pb.ModelInferResponse(model_name=request.model_name, model_version="1", id=request.id)
+        if request.model_name == "identity":
+            for tensor, raw in zip(request.inputs, request.raw_input_contents, strict=True):
+                response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+                response.raw_output_contents.append(raw)
+            return response
+        if request.model_name != "product_categorizer":
+            raise Refusal(grpc.StatusCode.NOT_FOUND, f"Request for unknown model: '{request.model_name}' is not found")
+        rows = next(iter(inputs.values())).shape[0]
+        nothing = np.array([b""] * rows, dtype=object).reshape(-1, 1)
+        titles = inputs.get("TITLE", nothing)[:, 0]
+        images = inputs.get("IMAGE", nothing)[:, 0]
+        probabilities = np.stack([self._probabilities(i, titles[i], images[i]) for i in range(rows)])
+        k = request.outputs[0].parameters["classification"].int64_param
+        classes = [
+            f"{row[index]:.6f}:{index}:{LABELS[index]}".encode()
+            for row in probabilities
+            for index in np.argsort(-row)[:k]
+        ]
+        elements = np.array(classes, dtype=object).reshape(rows, -1)
+        response.outputs.add(name="CATEGORY", datatype="BYTES", shape=elements.shape)
+        response.raw_output_contents.append(to_raw(elements, "BYTES"))
+        return response
+
+    @staticmethod
+    def _probabilities(row: int, title: bytes, image: bytes) -> np.ndarray:
+        if image.startswith(b"BROKEN"):
+            raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"row {row}: the picture cannot be decoded")
+        if image.startswith(b"CRASH"):
+            raise Refusal(grpc.StatusCode.INTERNAL, "internal error")
+        if not title and not image:
+            raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"row {row} has neither a picture nor a title")
+        words = title.decode("utf-8", "replace").casefold().split()
+        named = [i for i, label in enumerate(LABELS) if label.split()[-1].casefold() in words]
+        best = named[0] if named else (image[0] if image else len(title)) % len(LABELS)
+        probabilities = 0.3 * 0.5 ** np.arange(1, len(LABELS) + 1)
+        return np.insert(probabilities[:-1], best, 1 - probabilities[:-1].sum())
+
+
+class FakeTransport:
+    """Carries calls to a fake without a socket."""
+
+    def __init__(self, fake: FakeTriton) -> None:
+        self.fake = fake
+        self.timeouts_s: list[float] = []
+        self.is_closed = False
+
+    def send(self, call: Call[object], timeout_s: float) -> bytes:
+        """Answer, or raise what the status stands for."""
+        self.timeouts_s.append(timeout_s)
+        try:
+            return self.fake.answer(call.method, call.body)
+        except Refusal as refusal:
+            raise error_for(refusal.code, refusal.text, call, ClientOptions()) from None
+
+    def close(self) -> None:
+        """Remember it."""
+        self.is_closed = True
+
+
+class FakeAsyncTransport:
+    """The same for asyncio; a fake that holds its answers does not hold the event loop."""
+
+    def __init__(self, fake: FakeTriton) -> None:
+        self._sync = FakeTransport(fake)
+
+    @property
+    def is_closed(self) -> bool:
+        """Has it been closed?"""
+        return self._sync.is_closed
+
+    async def send(self, call: Call[object], timeout_s: float) -> bytes:
+        """Answer, or raise what the status stands for."""
+        return await asyncio.to_thread(self._sync.send, call, timeout_s)
+
+    async def close(self) -> None:
+        """Remember it."""
+        self._sync.close()
+
+
+@contextmanager
+def listening(fake: FakeTriton, port: int = 0) -> Iterator[str]:
+    """Put a fake on a loopback port; yields `127.0.0.1:port`."""
+
+    class AnyMethod(grpc.GenericRpcHandler):
+        def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+            method = details.method.rpartition("/")[2]
+
+            def answer(body: bytes, context: grpc.ServicerContext) -> bytes:
+                try:
+                    return fake.answer(method, body)
+                except Refusal as refusal:
+                    context.abort(refusal.code, refusal.text)
+
+            return grpc.unary_unary_rpc_method_handler(answer)
+
+    server = grpc.server(ThreadPoolExecutor(8), [AnyMethod()], options=[("grpc.so_reuseport", 0)])
+    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    try:
+        yield f"127.0.0.1:{bound}"
+    finally:
+        server.stop(None).wait()

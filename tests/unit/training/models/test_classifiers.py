@@ -1,0 +1,128 @@
+"""The three classifiers as what is exported and served: names, shapes, types, and a file that gives the same again."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aisle_training.models.fusion_classifier import FusionClassifier
+from aisle_training.models.image_classifier import ImageClassifier
+from aisle_training.models.title_classifier import TitleClassifier
+from aisle_training.runs import RunFolder
+
+CLASSES = 5
+
+
+@pytest.fixture
+def generator() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_image_classifier_is_saved_whole(tmp_path: Path, generator: np.random.Generator):
+    """An image classifier takes uint8 PIXELS, gives EMBEDDING and PROBABILITIES, and is the same when loaded again."""
+    model = ImageClassifier(CLASSES, picture_size=32, network="convnet", width=0.5)
+    model.set_temperature(1.7)
+    pixels = generator.integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    outputs = model.predict(pixels, verbose=0)
+    assert (model.input.name, model.input.dtype) == ("PIXELS", "uint8")
+    assert {name: (array.shape, array.dtype) for name, array in outputs.items()} == {
+        "EMBEDDING": ((3, model.embedding_size), np.float32),
+        "PROBABILITIES": ((3, CLASSES), np.float32),
+    }
+    np.testing.assert_allclose(outputs["PROBABILITIES"].sum(axis=1), 1.0, rtol=1e-5)
+    run = RunFolder(tmp_path)
+    run.save_classifier("image_classifier", model)
+    again = run.load_classifier("image_classifier").predict(pixels, verbose=0)
+    np.testing.assert_allclose(again["PROBABILITIES"], outputs["PROBABILITIES"], rtol=1e-5)
+
+
+def test_mobilenet_takes_other_picture_sizes():
+    """MobileNetV2 is built for the recipe's picture size, with a momentum that a fine-tuning can follow."""
+    model = ImageClassifier(CLASSES, picture_size=48, network="mobilenet_v2", width=0.35)
+    assert model.input.shape == (None, 48, 48, 3)
+    momenta = {layer.momentum for layer in model.image_network.layers if hasattr(layer, "momentum")}
+    assert momenta == {0.99}
+
+
+def test_unknown_image_network_is_refused():
+    """A recipe with a misspelt image network is told which there are."""
+    with pytest.raises(ValueError, match="unknown image network 'resnet', expected one of mobilenet_v2, convnet"):
+        ImageClassifier(CLASSES, picture_size=32, network="resnet")
+
+
+def test_convnet_has_no_weights_to_load():
+    """The small network refuses weights, rather than ignoring them."""
+    with pytest.raises(ValueError, match="trained from random weights, but 'imagenet'"):
+        ImageClassifier(CLASSES, picture_size=32, network="convnet", weights="imagenet")
+
+
+def test_title_classifier_is_saved_whole(tmp_path: Path, generator: np.random.Generator):
+    """A title classifier takes int32 TOKEN_IDS, gives EMBEDDING and PROBABILITIES, and is the same when loaded."""
+    model = TitleClassifier(CLASSES, vocabulary_size=50, length=12, token_size=8, filters=8, embedding_size=16)
+    token_ids = generator.integers(1, 50, (3, 12), dtype=np.int32)
+    outputs = model.predict(token_ids, verbose=0)
+    assert (model.input.name, model.input.dtype) == ("TOKEN_IDS", "int32")
+    assert {name: (array.shape, array.dtype) for name, array in outputs.items()} == {
+        "EMBEDDING": ((3, 16), np.float32),
+        "PROBABILITIES": ((3, CLASSES), np.float32),
+    }
+    run = RunFolder(tmp_path)
+    run.save_classifier("title_classifier", model)
+    again = run.load_classifier("title_classifier").predict(token_ids, verbose=0)
+    np.testing.assert_allclose(again["PROBABILITIES"], outputs["PROBABILITIES"], rtol=1e-5)
+
+
+def test_padding_does_not_change_a_title(generator: np.random.Generator):
+    """What the embedding of padding has become has no influence on a title, nor on a blank one."""
+    model = TitleClassifier(CLASSES, vocabulary_size=50, length=12, token_size=8, filters=8, embedding_size=16)
+    token_ids = np.zeros((2, 12), dtype=np.int32)
+    token_ids[0, :4] = (7, 8, 9, 10)
+    before = model.predict(token_ids, verbose=0)["EMBEDDING"]
+    embedding = model.get_layer("subwords").get_layer("embedding")
+    vectors = embedding.get_weights()[0]
+    vectors[0] = 100.0
+    embedding.set_weights([vectors])
+    np.testing.assert_array_equal(model.predict(token_ids, verbose=0)["EMBEDDING"], before)
+
+
+def test_unknown_title_network_is_refused():
+    """A recipe with a misspelt title network is told which there are."""
+    with pytest.raises(ValueError, match="unknown title network 'lstm', expected one of subwords, transformer"):
+        TitleClassifier(CLASSES, vocabulary_size=50, length=12, network="lstm")
+
+
+@pytest.mark.parametrize("missing", ["IMAGE", "TITLE"])
+def test_missing_embedding_has_no_influence(missing: str, generator: np.random.Generator):
+    """With its flag at 0, whatever stands in an embedding leaves the probabilities as they are, NaN included."""
+    model = FusionClassifier(CLASSES, image_embedding_size=6, title_embedding_size=4, hidden_size=8)
+    # Trained values: at the start the layers that follow are too plain to tell a leak from none.
+    model.set_weights([generator.normal(1.0, 0.1, weight.shape) for weight in model.get_weights()])
+    inputs = {
+        "IMAGE_EMBEDDING": generator.normal(size=(3, 6)).astype(np.float32),
+        "TITLE_EMBEDDING": generator.normal(size=(3, 4)).astype(np.float32),
+        "IMAGE_PRESENT": np.ones((3, 1), dtype=np.float32),
+        "TITLE_PRESENT": np.ones((3, 1), dtype=np.float32),
+    }
+    both = model.predict(inputs, verbose=0)["PROBABILITIES"]
+    inputs[f"{missing}_PRESENT"] = np.zeros((3, 1), dtype=np.float32)
+    one = model.predict(inputs, verbose=0)["PROBABILITIES"]
+    assert not np.allclose(one, both)
+    inputs[f"{missing}_EMBEDDING"] = np.full_like(inputs[f"{missing}_EMBEDDING"], np.nan)
+    np.testing.assert_array_equal(model.predict(inputs, verbose=0)["PROBABILITIES"], one)
+
+
+def test_fusion_temperature_is_set_for_its_inputs_alone(tmp_path: Path, generator: np.random.Generator):
+    """The temperature for a missing title changes rows without a title and no others, also after saving."""
+    model = FusionClassifier(CLASSES, image_embedding_size=6, title_embedding_size=4, hidden_size=8)
+    inputs = {
+        "IMAGE_EMBEDDING": generator.normal(size=(2, 6)).astype(np.float32),
+        "TITLE_EMBEDDING": generator.normal(size=(2, 4)).astype(np.float32),
+        "IMAGE_PRESENT": np.ones((2, 1), dtype=np.float32),
+        "TITLE_PRESENT": np.array([[1], [0]], dtype=np.float32),
+    }
+    before = model.predict(inputs, verbose=0)["PROBABILITIES"]
+    model.set_temperature(50.0, image_present=True, title_present=False)
+    run = RunFolder(tmp_path)
+    run.save_classifier("fusion_classifier", model)
+    after = run.load_classifier("fusion_classifier").predict(inputs, verbose=0)["PROBABILITIES"]
+    np.testing.assert_allclose(after[0], before[0], rtol=1e-5)
+    np.testing.assert_allclose(after[1], 1 / CLASSES, atol=0.02)

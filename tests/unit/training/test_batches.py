@@ -1,0 +1,96 @@
+"""Batches and augmentation."""
+
+import numpy as np
+from aisle_training.batches import FusionBatches, PictureBatches, augment_pictures, drop_tokens
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (10, 6, 6, 3), dtype=np.uint8)
+LABELS = np.arange(10, dtype=np.int32)
+
+
+def seen(batches: PictureBatches) -> list[int]:
+    return [int(label) for index in range(len(batches)) for label in batches[index][1]]
+
+
+def test_epoch_holds_each_row_once():
+    """An epoch gives every row once, in another order than the epoch before, and the last batch has the rest."""
+    batches = PictureBatches(PIXELS, LABELS, batch_size=4, seed=0, flip=True, shift=1)
+    first = seen(batches)
+    batches.start_epoch(1)
+    second = seen(batches)
+    assert [len(batches[index][1]) for index in range(len(batches))] == [4, 4, 2]
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert first != second
+
+
+def test_epoch_is_drawn_from_seed_and_number_alone():
+    """Epoch 3 of a run that starts there is epoch 3 of a run that came along, to the pixel."""
+    there, along = (PictureBatches(PIXELS, LABELS, batch_size=4, seed=5, flip=True, shift=2) for _ in range(2))
+    for epoch in range(4):
+        along.start_epoch(epoch)
+        seen(along)
+    there.start_epoch(3)
+    np.testing.assert_array_equal(there[1][0], along[1][0])
+    np.testing.assert_array_equal(there[1][1], along[1][1])
+
+
+def test_augmentation_can_be_switched_off():
+    """Without flip and shift the pictures are the catalogue's own."""
+    np.testing.assert_array_equal(augment_pictures(PIXELS, np.random.default_rng(0), flip=False, shift=0), PIXELS)
+
+
+def test_flip_mirrors_left_to_right():
+    """A flipped picture is the mirrored one, and about half are flipped."""
+    many = np.repeat(PIXELS[:1], 200, axis=0)
+    augmented = augment_pictures(many, np.random.default_rng(0), flip=True, shift=0)
+    mirrored = [(picture == PIXELS[0, :, ::-1]).all() for picture in augmented]
+    kept = [(picture == PIXELS[0]).all() for picture in augmented]
+    assert sum(mirrored) + sum(kept) == 200
+    assert 70 < sum(mirrored) < 130
+
+
+def test_shift_repeats_the_edge():
+    """A picture of one colour stays what it is however it is shifted."""
+    plain = np.full((5, 6, 6, 3), 77, dtype=np.uint8)
+    np.testing.assert_array_equal(augment_pictures(plain, np.random.default_rng(0), flip=True, shift=3), plain)
+
+
+def test_dropped_tokens_close_up():
+    """Tokens that stay keep their order, padding stays at the end, and no title loses all its tokens."""
+    token_ids = np.zeros((300, 8), dtype=np.int32)
+    token_ids[:, :5] = (3, 4, 5, 6, 7)
+    token_ids[:50, 1:] = 0
+    token_ids[0] = 0
+    dropped = drop_tokens(token_ids, np.random.default_rng(0), fraction=0.7)
+    for row, title in enumerate(dropped):
+        tokens = title[title != 0]
+        assert (title[: len(tokens)] == tokens).all()
+        assert (np.diff(tokens) > 0).all()
+        assert set(tokens) <= set(token_ids[row])
+        assert len(tokens) > 0 or row == 0
+    assert (dropped[50:] != 0).sum() < 0.5 * (token_ids[50:] != 0).sum()
+    assert token_ids[60, 4] == 7
+
+
+def test_no_row_loses_both_inputs():
+    """In training a row may lose its picture or its title, never both, and never the only one it has."""
+    rows = 400
+    image_present = np.arange(rows) % 10 != 0
+    title_present = np.arange(rows) % 10 != 1
+    batches = FusionBatches(
+        np.zeros((rows, 2), dtype=np.float32),
+        np.zeros((rows, 2), dtype=np.float32),
+        image_present,
+        title_present,
+        np.arange(rows, dtype=np.int32),
+        batch_size=rows,
+        seed=0,
+        image_missing=0.3,
+        title_missing=0.3,
+    )
+    inputs, labels = batches[0]
+    image, title = inputs["IMAGE_PRESENT"][:, 0], inputs["TITLE_PRESENT"][:, 0]
+    assert ((image + title) >= 1).all()
+    assert (image <= image_present[labels]).all()
+    assert (title <= title_present[labels]).all()
+    assert 80 < (image == 0).sum() < 220
+    assert 80 < (title == 0).sum() < 220

@@ -1,0 +1,107 @@
+"""Fitting: checkpoints, resuming, stopping."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from aisle_training.batches import ShuffledBatches
+from aisle_training.fitting import SmoothedCrossentropy, fit_model
+from aisle_training.recipes.recipe import Schedule
+from keras import layers
+
+GENERATOR = np.random.default_rng(0)
+ROWS = GENERATOR.normal(size=(48, 5)).astype(np.float32)
+LABELS = (ROWS[:, 0] > 0).astype(np.int32) + (ROWS[:, 1] > 0)
+
+
+class Rows(ShuffledBatches):
+    """The rows above; the run is killed as epoch `killed_at` begins."""
+
+    def __init__(self, killed_at: int | None = None) -> None:
+        self._killed_at: int | None = None
+        super().__init__(len(ROWS), batch_size=16, seed=3)
+        self._killed_at = killed_at
+
+    def start_epoch(self, epoch: int) -> None:
+        if epoch == self._killed_at:
+            raise KeyboardInterrupt
+        super().start_epoch(epoch)
+
+    def _make_batch(self, chosen: Any, generator: np.random.Generator) -> Any:
+        return ROWS[chosen], LABELS[chosen]
+
+
+def build(seed: int) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((5,))
+    x = layers.Dropout(0.3)(layers.Dense(8, activation="relu")(inputs))
+    return keras.Model(inputs, layers.Dense(3)(x))
+
+
+def fit(model: keras.Model, folder: Path, schedule: Schedule, killed_at: int | None = None) -> list[dict[str, float]]:
+    return fit_model(
+        model,
+        Rows(killed_at),
+        (ROWS, LABELS),
+        schedule,
+        checkpoints=folder / "checkpoints",
+        history_path=folder / "history.csv",
+        logs_path=folder / "logs",
+    )
+
+
+def test_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path):
+    """A run that was killed and resumed ends with the weights of a run that was not, whatever it is started with."""
+    schedule = Schedule(epochs=4, learning_rate=0.01, patience=9)
+    unbroken = build(seed=0)
+    fit(unbroken, tmp_path / "unbroken", schedule)
+    with pytest.raises(KeyboardInterrupt):
+        fit(build(seed=0), tmp_path / "killed", schedule, killed_at=2)
+    resumed = build(seed=99)
+    history = fit(resumed, tmp_path / "killed", schedule)
+    assert [epoch["epoch"] for epoch in history] == [1, 2, 3, 4]
+    for ours, theirs in zip(resumed.get_weights(), unbroken.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_training_stops_and_keeps_the_best_epoch(tmp_path: Path):
+    """When patience runs out training stops, and the model has the weights of its best epoch."""
+    model = build(seed=0)
+    # A learning rate that ruins the network after a good start.
+    history = fit(model, tmp_path, Schedule(epochs=40, learning_rate=2.0, warmup_epochs=2, patience=3))
+    best = max(epoch["val_accuracy"] for epoch in history)
+    assert len(history) < 40
+    assert max(epoch["val_accuracy"] for epoch in history[-3:]) <= best
+    reached = np.mean(model.predict(ROWS, verbose=0).argmax(axis=1) == LABELS)
+    assert reached == pytest.approx(best)
+
+
+def test_finished_training_is_not_repeated(tmp_path: Path):
+    """Resuming after the last epoch trains nothing, and still gives the best weights and the whole history."""
+    schedule = Schedule(epochs=2, learning_rate=0.01)
+    first = build(seed=0)
+    fit(first, tmp_path, schedule)
+    second = build(seed=1)
+    assert len(fit(second, tmp_path, schedule, killed_at=0)) == 2
+    np.testing.assert_array_equal(second.get_weights()[0], first.get_weights()[0])
+
+
+def test_history_and_logs_are_written(tmp_path: Path):
+    """A line an epoch stands in the history, and TensorBoard finds event files."""
+    fit(build(seed=0), tmp_path, Schedule(epochs=2))
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert lines[0].startswith("epoch,seconds,accuracy,loss")
+    assert [line.split(",")[0] for line in lines[1:]] == ["1", "2"]
+    assert {path.parent.name for path in (tmp_path / "logs").rglob("events.out.*")} == {"train", "validation"}
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_smoothed_loss_is_that_of_one_hot_targets(smoothing: float):
+    """The loss on class numbers equals Keras' own on one-hot targets with the same smoothing."""
+    logits = GENERATOR.normal(size=(6, 3)).astype(np.float32)
+    labels = np.array([0, 1, 2, 2, 1, 0], dtype=np.int32)
+    expected = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+    loss = SmoothedCrossentropy(smoothing)(labels, logits)
+    assert float(loss) == pytest.approx(float(expected(np.eye(3, dtype=np.float32)[labels], logits)), rel=1e-5)

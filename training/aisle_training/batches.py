@@ -1,0 +1,211 @@
+"""Batches for `keras.Model.fit`, with the augmentation that each network is trained with.
+
+What an epoch draws depends on the seed and on the epoch's number alone, so a resumed run goes on with what the run would
+have seen. `fit` must be told `shuffle=False`: the order is drawn here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from aisle_training.datasets import Flags, Labels, Pixels
+
+Floats = npt.NDArray[np.float32]
+TokenIds = npt.NDArray[np.int32]
+
+
+class ShuffledBatches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Rows in an order that is drawn anew in each epoch; subclasses say what a batch is made of.
+
+    Args:
+        rows: Number of rows.
+        batch_size: Rows in a batch; the last one has the rest.
+        seed: Of the order and of the augmentation.
+    """
+
+    def __init__(self, rows: int, batch_size: int, seed: int) -> None:
+        super().__init__(workers=1, use_multiprocessing=False)
+        self._rows = rows
+        self._batch_size = batch_size
+        self.seed = seed
+        self.start_epoch(0)
+
+    def __len__(self) -> int:
+        return -(-self._rows // self._batch_size)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Draw the order of an epoch; `epoch` counts from 0."""
+        self._epoch = epoch
+        self._order = np.random.default_rng((self.seed, epoch)).permutation(self._rows)
+
+    def __getitem__(self, index: int) -> Any:
+        chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        return self._make_batch(chosen, np.random.default_rng((self.seed, self._epoch, index)))
+
+    def _make_batch(self, chosen: npt.NDArray[np.int64], generator: np.random.Generator) -> Any:
+        """Make (inputs, labels) of the chosen rows."""
+        raise NotImplementedError
+
+
+class PictureBatches(ShuffledBatches):
+    """Pixels and labels; pictures mirrored and shifted.
+
+    Args:
+        pixels: uint8 [rows, size, size, 3].
+        labels: int32 [rows].
+        batch_size: Rows in a batch.
+        seed: Of all that is drawn.
+        flip: Whether half of the pictures are mirrored left to right.
+        shift: Pictures are shifted by up to so many pixels each way; the edge is repeated.
+    """
+
+    def __init__(self, pixels: Pixels, labels: Labels, batch_size: int, seed: int, *, flip: bool, shift: int) -> None:
+        super().__init__(len(labels), batch_size, seed)
+        self._pixels = pixels
+        self._labels = labels
+        self._flip = flip
+        self._shift = shift
+
+    def _make_batch(self, chosen: npt.NDArray[np.int64], generator: np.random.Generator) -> tuple[Pixels, Labels]:
+        batch = augment_pictures(self._pixels[chosen], generator, flip=self._flip, shift=self._shift)
+        return batch, self._labels[chosen]
+
+
+class TitleBatches(ShuffledBatches):
+    """Token ids and labels; some tokens are taken out.
+
+    Args:
+        token_ids: int32 [rows, length]; 0 is padding.
+        labels: int32 [rows].
+        batch_size: Rows in a batch.
+        seed: Of all that is drawn.
+        token_dropout: Fraction of the tokens that are taken out.
+    """
+
+    def __init__(
+        self, token_ids: TokenIds, labels: Labels, batch_size: int, seed: int, *, token_dropout: float
+    ) -> None:
+        super().__init__(len(labels), batch_size, seed)
+        self._token_ids = token_ids
+        self._labels = labels
+        self._token_dropout = token_dropout
+
+    def _make_batch(self, chosen: npt.NDArray[np.int64], generator: np.random.Generator) -> tuple[TokenIds, Labels]:
+        return drop_tokens(self._token_ids[chosen], generator, self._token_dropout), self._labels[chosen]
+
+
+class FusionBatches(ShuffledBatches):
+    """Embeddings, flags and labels; some rows lose their picture, some their title, none loses both.
+
+    Args:
+        image_embeddings: float32 [rows, size].
+        title_embeddings: float32 [rows, size].
+        image_present: Whether each row has a picture, [rows].
+        title_present: Whether each row has a title, [rows].
+        labels: int32 [rows].
+        batch_size: Rows in a batch.
+        seed: Of all that is drawn.
+        image_missing: Fraction of the rows that lose their picture, if they have a title.
+        title_missing: Fraction of the rows that lose their title, if they have a picture.
+    """
+
+    def __init__(
+        self,
+        image_embeddings: Floats,
+        title_embeddings: Floats,
+        image_present: Flags,
+        title_present: Flags,
+        labels: Labels,
+        batch_size: int,
+        seed: int,
+        *,
+        image_missing: float,
+        title_missing: float,
+    ) -> None:
+        super().__init__(len(labels), batch_size, seed)
+        self._embeddings = image_embeddings, title_embeddings
+        self._present = image_present, title_present
+        self._labels = labels
+        self._missing = image_missing, title_missing
+
+    def _make_batch(
+        self, chosen: npt.NDArray[np.int64], generator: np.random.Generator
+    ) -> tuple[dict[str, Floats], Labels]:
+        image_present, title_present = (present[chosen] for present in self._present)
+        draw = generator.random(len(chosen))
+        without_image = (draw < self._missing[0]) & title_present
+        without_title = (draw >= 1.0 - self._missing[1]) & image_present
+        inputs = fusion_inputs(
+            self._embeddings[0][chosen],
+            self._embeddings[1][chosen],
+            image_present & ~without_image,
+            title_present & ~without_title,
+        )
+        return inputs, self._labels[chosen]
+
+
+def fusion_inputs(
+    image_embeddings: Floats, title_embeddings: Floats, image_present: Flags, title_present: Flags
+) -> dict[str, Floats]:
+    """Name the inputs of a `FusionClassifier`.
+
+    Args:
+        image_embeddings: float32 [rows, size].
+        title_embeddings: float32 [rows, size].
+        image_present: [rows].
+        title_present: [rows].
+
+    Returns:
+        The dictionary that the classifier takes; flags are float32 [rows, 1].
+    """
+    return {
+        "IMAGE_EMBEDDING": image_embeddings,
+        "TITLE_EMBEDDING": title_embeddings,
+        "IMAGE_PRESENT": image_present.astype(np.float32)[:, None],
+        "TITLE_PRESENT": title_present.astype(np.float32)[:, None],
+    }
+
+
+def augment_pictures(pixels: Pixels, generator: np.random.Generator, *, flip: bool, shift: int) -> Pixels:
+    """Mirror half of the pictures, and shift each by its own draw.
+
+    Args:
+        pixels: uint8 [rows, height, width, 3]; not changed.
+        generator: Where the draws come from.
+        flip: Whether to mirror left to right.
+        shift: Shift by up to so many pixels up, down, left or right; the edge is repeated.
+
+    Returns:
+        Pixels of the same shape.
+    """
+    rows, height, width, _ = pixels.shape
+    mirrored = np.less(generator.random(rows), 0.5 if flip else 0.0)
+    offsets = generator.integers(0, 2 * shift + 1, (rows, 2))
+    padded: Pixels = np.pad(pixels, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
+    augmented = np.empty_like(pixels)
+    for row, (top, left) in enumerate(offsets):
+        picture: Pixels = padded[row, top : top + height, left : left + width]
+        augmented[row] = picture[:, ::-1] if mirrored[row] else picture
+    return augmented
+
+
+def drop_tokens(token_ids: TokenIds, generator: np.random.Generator, fraction: float) -> TokenIds:
+    """Take tokens out of titles; what is left moves together, and a title never loses all.
+
+    Args:
+        token_ids: int32 [rows, length], padding (0) at the end; not changed.
+        generator: Where the draws come from.
+        fraction: Probability for each token.
+
+    Returns:
+        Token ids of the same shape.
+    """
+    kept = (token_ids != 0) & (generator.random(token_ids.shape) >= fraction)
+    kept |= (token_ids != 0) & ~kept.any(axis=1, keepdims=True)
+    # A stable sort on "taken out" brings what is kept to the front, in its order.
+    order = np.argsort(~kept, axis=1, kind="stable")
+    return np.take_along_axis(np.where(kept, token_ids, 0), order, axis=1)

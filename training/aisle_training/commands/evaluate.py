@@ -1,0 +1,52 @@
+"""`aisle evaluate`: measure a run on its test split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("run", type=FOLDER)
+@click.option(
+    "--catalogue",
+    "catalogue_folder",
+    type=FOLDER,
+    help="The catalogue.  [default: where it stood when RUN was trained]",
+)
+def evaluate(run: Path, catalogue_folder: Path | None) -> None:
+    """Measure the classifiers of RUN on its test split, beside a TF-IDF + linear SVM baseline.
+
+    Prints accuracy, macro-F1 and expected calibration error (ECE) for the picture, the title, and both, and for the
+    fusion classifier with either input missing; writes them to RUN/evaluation.json, and RUN/confusion_matrix.png.
+    """
+    import logging
+
+    from aisle_training.catalogue.catalogue import Catalogue
+    from aisle_training.catalogue.errors import CatalogueError
+    from aisle_training.evaluate import evaluate as evaluate_run
+    from aisle_training.report import draw_confusion_matrix, format_table
+    from aisle_training.runs import RunFolder
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    folder = RunFolder(run)
+    try:
+        catalogue = Catalogue.open(catalogue_folder or Path(folder.data()["catalogue"]))
+        with click.progressbar(length=1, label="Decoding pictures", show_pos=True) as bar:
+
+            def show(done: int, wanted: int) -> None:
+                bar.length = wanted
+                bar.update(done - bar.pos)
+                if done == wanted:
+                    bar.render_finish()
+
+            evaluation = evaluate_run(folder, catalogue, show)
+    except (ValueError, CatalogueError) as error:
+        raise click.ClickException(str(error)) from error
+    folder.evaluation_path.write_text(evaluation.to_json(), encoding="utf-8")
+    draw_confusion_matrix(evaluation, folder.confusion_matrix_path)
+    click.echo(format_table(evaluation))
+    click.echo(f"written to {folder.evaluation_path} and {folder.confusion_matrix_path}")

@@ -1,0 +1,94 @@
+"""`aisle train`: train the three classifiers of a recipe on a catalogue."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("recipe")
+@click.option(
+    "--catalogue", "catalogue_folder", required=True, type=FOLDER, help="What `aisle catalogue import` wrote."
+)
+@click.option(
+    "--split",
+    "split_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What `aisle catalogue split` wrote.  [default: splits.csv in the catalogue]",
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="The run: a new folder."
+)
+@click.option(
+    "--weights",
+    default="none",
+    show_default=True,
+    help="What the image network starts from: none, imagenet (downloaded by Keras), or a Keras weights file.",
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs for each network, instead of the recipe's.")
+@click.option("--seed", type=click.IntRange(min=0), help="Of all that is drawn, instead of the recipe's.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
+def train(
+    recipe: str,
+    catalogue_folder: Path,
+    split_path: Path | None,
+    output: Path,
+    weights: str,
+    epochs: int | None,
+    seed: int | None,
+    resume: bool,
+) -> None:
+    """Train the image, title and fusion classifier of RECIPE ("fashion", "tiny") on a catalogue.
+
+    The run folder keeps the classifiers, their tokenizer, labels and calibration, the recipe and the split, a history
+    of each training, and logs for TensorBoard (tensorboard --logdir RUN/logs).
+    """
+    from aisle_training.recipes.registry import load_recipe
+
+    try:
+        numbers = load_recipe(recipe)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="RECIPE") from error
+    if weights not in ("none", "imagenet") and not Path(weights).is_file():
+        raise click.BadParameter(f"{weights!r} is no file, nor none or imagenet", param_hint="--weights")
+    if epochs is not None:
+        numbers = numbers.with_epochs(epochs)
+    if seed is not None:
+        numbers = dataclasses.replace(numbers, seed=seed)
+
+    # TensorFlow takes seconds to import: only now, when the options are known to be right.
+    import logging
+
+    from aisle_training.catalogue.catalogue import Catalogue
+    from aisle_training.catalogue.errors import CatalogueError
+    from aisle_training.runs import RunFolder
+    from aisle_training.train import train as train_run
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    try:
+        with click.progressbar(length=1, label="Decoding pictures", show_pos=True) as bar:
+
+            def show(done: int, wanted: int) -> None:
+                bar.length = wanted
+                bar.update(done - bar.pos)
+                if done == wanted:
+                    bar.render_finish()
+
+            train_run(
+                numbers,
+                Catalogue.open(catalogue_folder),
+                split_path or catalogue_folder / "splits.csv",
+                RunFolder(output),
+                weights=None if weights == "none" else weights,
+                resume=resume,
+                on_progress=show,
+            )
+    except (ValueError, CatalogueError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{output} is trained; aisle evaluate {output} gives its figures on the test split")

@@ -1,0 +1,103 @@
+"""The tensors of the three classifiers: what a Keras model must take and give to be served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from aisle_protocol.datatypes import datatype_of, dtype_of
+from aisle_training.export.errors import ExportError
+
+Tensors = Mapping[str, npt.NDArray[Any]]
+Network = Callable[[Tensors], dict[str, npt.NDArray[Any]]]
+
+# Names of tensors are a public interface: clients, ensembles and other people's configurations spell them.
+INPUT_NAMES: Final = {
+    "image_classifier": ("PIXELS",),
+    "title_classifier": ("TOKEN_IDS",),
+    "fusion_classifier": ("IMAGE_EMBEDDING", "TITLE_EMBEDDING", "IMAGE_PRESENT", "TITLE_PRESENT"),
+}
+OUTPUT_NAMES: Final = {
+    "image_classifier": ("EMBEDDING", "PROBABILITIES"),
+    "title_classifier": ("EMBEDDING", "PROBABILITIES"),
+    "fusion_classifier": ("PROBABILITIES",),
+}
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A tensor of a model, as its configuration states it.
+
+    Attributes:
+        name: As clients spell it.
+        datatype: Of the inference protocol, `FP32`.
+        dims: Shape without the batch.
+    """
+
+    name: str
+    datatype: str
+    dims: tuple[int, ...]
+
+    def zeros(self, rows: int) -> npt.NDArray[Any]:
+        """Give a batch of zeros."""
+        return np.zeros((rows, *self.dims), dtype=dtype_of(self.datatype))
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained Keras network and its tensors.
+
+    Attributes:
+        name: One of the keys of `INPUT_NAMES`.
+        model: The Keras model; its outputs are a dictionary.
+        inputs: In the order of `INPUT_NAMES`.
+        outputs: In the order of `OUTPUT_NAMES`.
+    """
+
+    name: str
+    model: Any
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    @classmethod
+    def of(cls, name: str, model: Any) -> Classifier:
+        """Read the tensors off a Keras model.
+
+        Raises:
+            ExportError: Its tensors are not named as a classifier of this name must name them, or have a size that is
+                not fixed.
+        """
+        inputs = {tensor.name: tensor for tensor in model.inputs}
+        outputs = model.output if isinstance(model.output, dict) else {}
+        for kind, tensors, names in (("inputs", inputs, INPUT_NAMES[name]), ("outputs", outputs, OUTPUT_NAMES[name])):
+            if set(tensors) != set(names):
+                raise ExportError(f"{name} has {kind} {sorted(tensors)}, expected {sorted(names)}")
+        return cls(
+            name,
+            model,
+            tuple(_spec(name, tensor, inputs[tensor]) for tensor in INPUT_NAMES[name]),
+            tuple(_spec(name, tensor, outputs[tensor]) for tensor in OUTPUT_NAMES[name]),
+        )
+
+    def call(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
+        """Run the Keras model in inference mode on tensors of its backend, by name."""
+        arguments = dict(tensors) if len(self.inputs) > 1 else tensors[self.inputs[0].name]
+        outputs: dict[str, Any] = self.model(arguments, training=False)
+        return outputs
+
+    def dims_of(self, name: str) -> tuple[int, ...]:
+        """Give the shape of an input or output without the batch."""
+        return next(tensor.dims for tensor in (*self.inputs, *self.outputs) if tensor.name == name)
+
+
+def _spec(classifier: str, name: str, tensor: Any) -> TensorSpec:
+    _, *dims = tensor.shape
+    if any(size is None for size in dims):
+        raise ExportError(
+            f"{name} of {classifier} has shape {tuple(tensor.shape)}, expected fixed sizes after the batch"
+        )
+    return TensorSpec(name, datatype_of(tensor.dtype), tuple(int(size) for size in dims))

@@ -1,0 +1,170 @@
+"""The run folder: what `aisle train` writes, `aisle evaluate` adds to, and `aisle export` reads.
+
+    RUN/
+        recipe.json                    every number of the run, see `recipes/recipe.py`
+        data.json                      where the catalogue stood, its hash, rows of each split, backend and versions
+        splits.csv, splits.json        the split, copied
+        labels.txt                     a category a line, as "Apparel > Topwear > Tshirts"; line i names class i
+        tokenizer.json                 what `TitleTokenizer.load` reads
+        image_classifier.keras         PIXELS -> EMBEDDING, PROBABILITIES
+        title_classifier.keras         TOKEN_IDS -> EMBEDDING, PROBABILITIES
+        fusion_classifier.keras        both embeddings and which are present -> PROBABILITIES
+        calibration.json               temperature, and the calibration error before and after, of each classifier
+        history/{image,title,fusion}_classifier.csv      one line an epoch
+        logs/                          for TensorBoard
+        checkpoints/                   what a resumed run goes on from; removed when the run is complete
+        evaluation.json                figures on the test split
+        confusion_matrix.png           of the fusion classifier with both inputs, on the test split
+
+A classifier's file appears when the classifier is trained, whole or not at all, so a resumed run can tell what is done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from aisle_training.recipes.recipe import Recipe
+
+CLASSIFIERS: Final = ("image_classifier", "title_classifier", "fusion_classifier")
+PATH_SEPARATOR: Final = " > "
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The places in a run folder, and the parts of it that are read in more than one room.
+
+    Attributes:
+        path: The folder itself.
+    """
+
+    path: Path
+
+    @property
+    def recipe_path(self) -> Path:
+        """`recipe.json`."""
+        return self.path / "recipe.json"
+
+    @property
+    def data_path(self) -> Path:
+        """`data.json`."""
+        return self.path / "data.json"
+
+    @property
+    def split_path(self) -> Path:
+        """`splits.csv`."""
+        return self.path / "splits.csv"
+
+    @property
+    def labels_path(self) -> Path:
+        """`labels.txt`."""
+        return self.path / "labels.txt"
+
+    @property
+    def tokenizer_path(self) -> Path:
+        """`tokenizer.json`."""
+        return self.path / "tokenizer.json"
+
+    @property
+    def calibration_path(self) -> Path:
+        """`calibration.json`."""
+        return self.path / "calibration.json"
+
+    @property
+    def evaluation_path(self) -> Path:
+        """`evaluation.json`."""
+        return self.path / "evaluation.json"
+
+    @property
+    def confusion_matrix_path(self) -> Path:
+        """`confusion_matrix.png`."""
+        return self.path / "confusion_matrix.png"
+
+    @property
+    def checkpoints_path(self) -> Path:
+        """`checkpoints/`."""
+        return self.path / "checkpoints"
+
+    def classifier_path(self, classifier: str) -> Path:
+        """Say where a trained classifier is; `classifier` is one of `CLASSIFIERS`."""
+        return self.path / f"{classifier}.keras"
+
+    def history_path(self, classifier: str) -> Path:
+        """Say where the history of a classifier's training is."""
+        return self.path / "history" / f"{classifier}.csv"
+
+    def logs_path(self, classifier: str) -> Path:
+        """Say where TensorBoard finds a classifier's training."""
+        return self.path / "logs" / classifier
+
+    def recipe(self) -> Recipe:
+        """Read the recipe of the run.
+
+        Raises:
+            ValueError: The folder is no run folder, or another version of Aisle wrote it.
+        """
+        try:
+            return Recipe.from_json(self.recipe_path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ValueError(f"{self.path} is no run folder: it holds no file {self.recipe_path.name}") from None
+
+    def data(self) -> dict[str, Any]:
+        """Read what `data.json` says.
+
+        Raises:
+            ValueError: The folder is no run folder.
+        """
+        try:
+            data: dict[str, Any] = json.loads(self.data_path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ValueError(f"{self.path} is no run folder: it holds no file {self.data_path.name}") from None
+        return data
+
+    def labels(self) -> list[tuple[str, ...]]:
+        """Read the categories; class i of every classifier is item i."""
+        lines = self.labels_path.read_text(encoding="utf-8").splitlines()
+        return [tuple(line.split(PATH_SEPARATOR)) for line in lines]
+
+    def write_labels(self, labels: Sequence[tuple[str, ...]]) -> None:
+        """Write the categories, a whole path a line.
+
+        Raises:
+            ValueError: A name would not be read back as it is.
+        """
+        lines = [PATH_SEPARATOR.join(path) for path in labels]
+        for path, line in zip(labels, lines, strict=True):
+            if tuple(line.split(PATH_SEPARATOR)) != path or line.splitlines() != [line]:
+                raise ValueError(f"the category {path} holds {PATH_SEPARATOR!r} or a line break in one of its names")
+        self.labels_path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+    def load_classifier(self, classifier: str) -> Any:
+        """Load a trained classifier.
+
+        Args:
+            classifier: One of `CLASSIFIERS`.
+
+        Returns:
+            An `ImageClassifier`, `TitleClassifier` or `FusionClassifier`.
+
+        Raises:
+            ValueError: This classifier is not trained yet.
+        """
+        path = self.classifier_path(classifier)
+        if not path.is_file():
+            raise ValueError(f"{self.path} holds no {path.name}: train the run to its end first")
+        # Keras takes seconds to import; whoever only asks for paths and labels does without it. The three modules
+        # register their classes with Keras, which then finds them by name.
+        import keras
+
+        from aisle_training.models import fusion_classifier, image_classifier, title_classifier  # noqa: F401
+
+        return keras.saving.load_model(path, compile=False)
+
+    def save_classifier(self, classifier: str, model: Any) -> None:
+        """Save a trained classifier, whole or not at all."""
+        partial = self.path / f"{classifier}.partial.keras"
+        model.save(partial)
+        partial.replace(self.classifier_path(classifier))
