@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import cycle, islice, product
 from typing import Any
 
 import numpy as np
@@ -83,19 +83,19 @@ def rules() -> st.SearchStrategy[Rules]:
 def events(max_rows: int) -> st.SearchStrategy[list[Any]]:
     """Sequences of events; requests never have more rows than the model takes, for those were refused before.
 
-    Events are drawn from a pool made beforehand: one draw an event, so that sequences may be long enough to fill queues.
+    A byte stands for an event: one draw for all of them, so that sequences may be long enough to fill queues.
     """
     plain = [Arrival(rows, 0, 0, None, 1, True) for rows in (1, 1, 1, 2, 3, 5, max_rows) if rows <= max_rows]
     shapes = [Arrival(1, 0, 0, None, length, has_b) for length in (1, 2) for has_b in (True, False)]
     hurried = [Arrival(1, 0, 0, deadline_us, 1, True) for deadline_us in (0, 20, 60, 90)]
     policed = [
         Arrival(rows, priority, timeout_us, deadline_us, 1, True)
-        for rows, priority, timeout_us, deadline_us in product((1, max_rows), range(5), (0, 10, 40, 500), (None, 40))
+        for priority, timeout_us, deadline_us, rows in product((1, 2, 9), (10, 40, 500), (None, 40), (1, max_rows))
     ]
     others = [Departure(back) for back in range(4)] + [Finish()] * 8 + [Pass(us) for us in (1, 10, 20, 30, 50, 60, 100)]
-    kinds = [plain, plain, shapes, hurried, policed, others, others]
-    pool = [event for kind in kinds for event in kind * (80 // len(kind))]
-    return st.lists(st.sampled_from(pool), min_size=10, max_size=60)
+    kinds = [islice(cycle(kind), 36) for kind in (plain, plain, shapes, hurried, policed, others, others)]
+    pool = [event for kind in kinds for event in kind]
+    return st.binary(min_size=10, max_size=100).map(lambda draws: [pool[draw % len(pool)] for draw in draws])
 
 
 @dataclass
@@ -122,7 +122,10 @@ class Product:
 
     def __init__(self, r: Rules) -> None:
         policy = QueuePolicy(
-            TimeoutAction.DELAY if r.timeout_delays else TimeoutAction.REJECT, r.timeout // US, r.may_override, r.max_queue_size
+            TimeoutAction.DELAY if r.timeout_delays else TimeoutAction.REJECT,
+            r.timeout // US,
+            r.may_override,
+            r.max_queue_size,
         )
         batching = DynamicBatching(tuple(r.preferred), r.delay // US, False, r.levels, r.default_level, policy)
         self.former: BatchFormer[Numbered] = BatchFormer(batching, r.max_batch_size, r.instances, signature_for(MODEL))

@@ -26,6 +26,7 @@ MS = 1_000_000
 
 
 def request(number: int, rows: int = 1, **fields) -> InferenceRequest:
+    """A request whose rows hold its number."""
     data = np.full((rows, 1), number, np.float32)
     return InferenceRequest("m", {"A": Tensor("A", "FP32", data)}, id=str(number), batch_size=rows, **fields)
 
