@@ -1,6 +1,7 @@
 """Batches and augmentation."""
 
 import numpy as np
+
 from aisle_training.batches import FusionBatches, PictureBatches, augment_pictures, drop_tokens
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (10, 6, 6, 3), dtype=np.uint8)
@@ -8,6 +9,7 @@ LABELS = np.arange(10, dtype=np.int32)
 
 
 def seen(batches: PictureBatches) -> list[int]:
+    """The labels of an epoch, in its order."""
     return [int(label) for index in range(len(batches)) for label in batches[index][1]]
 
 

@@ -6,10 +6,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from keras import layers
+
 from aisle_training.batches import ShuffledBatches
 from aisle_training.fitting import SmoothedCrossentropy, fit_model
 from aisle_training.recipes.recipe import Schedule
-from keras import layers
 
 GENERATOR = np.random.default_rng(0)
 ROWS = GENERATOR.normal(size=(48, 5)).astype(np.float32)
@@ -34,6 +35,7 @@ class Rows(ShuffledBatches):
 
 
 def build(seed: int) -> keras.Model:
+    """A small network with dropout."""
     keras.utils.set_random_seed(seed)
     inputs = keras.Input((5,))
     x = layers.Dropout(0.3)(layers.Dense(8, activation="relu")(inputs))
@@ -41,6 +43,7 @@ def build(seed: int) -> keras.Model:
 
 
 def fit(model: keras.Model, folder: Path, schedule: Schedule, killed_at: int | None = None) -> list[dict[str, float]]:
+    """Fit it on the rows above, in a folder of its own."""
     return fit_model(
         model,
         Rows(killed_at),
