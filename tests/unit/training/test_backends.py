@@ -56,7 +56,7 @@ def trained(request: pytest.FixtureRequest, catalogue: Path, tmp_path_factory: p
         [sys.executable, "-c", TRAIN_AND_PREDICT, catalogue, folder / "run", folder / "predictions.npy"],
         env={**os.environ, "KERAS_BACKEND": request.param, "JAX_PLATFORMS": "cpu"},
         check=True,
-        timeout=240,
+        timeout=280,
     )
     assert json.loads((folder / "run/data.json").read_text())["backend"] == request.param
     return folder

@@ -91,6 +91,12 @@ def test_finished_training_is_not_repeated(tmp_path: Path):
     np.testing.assert_array_equal(second.get_weights()[0], first.get_weights()[0])
 
 
+def test_diverging_training_is_stopped(tmp_path: Path):
+    """A loss that is no longer a number ends the training with what to do about it."""
+    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+        fit(build(seed=0), tmp_path, Schedule(epochs=2, learning_rate=1e30, warmup_epochs=0))
+
+
 def test_history_and_logs_are_written(tmp_path: Path):
     """A line an epoch stands in the history, and TensorBoard finds event files."""
     fit(build(seed=0), tmp_path, Schedule(epochs=2))

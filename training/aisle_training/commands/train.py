@@ -94,6 +94,6 @@ def train(
                 resume=resume,
                 on_progress=show,
             )
-    except (ValueError, CatalogueError) as error:
+    except (ValueError, FloatingPointError, CatalogueError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{output} is trained; aisle evaluate {output} gives its figures on the test split")
