@@ -129,6 +129,10 @@ class FakeTriton:
                 response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
                 response.raw_output_contents.append(raw)
             return response
+        if request.model_name == "two_rows":
+            response.outputs.add(name="Y", datatype="BOOL", shape=[2])
+            response.raw_output_contents.append(b"\x00\x01")
+            return response
         if request.model_name != "product_categorizer":
             raise Refusal(grpc.StatusCode.NOT_FOUND, f"Request for unknown model: '{request.model_name}' is not found")
         rows = next(iter(inputs.values())).shape[0]
