@@ -55,12 +55,13 @@ class FakeTriton:
         self.is_ready = True
         self.hold = threading.Event()
         self.hold.set()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
 
     def answer(self, method: str, body: bytes) -> bytes:
         """Answer one call."""
         with self._lock:
             self.methods.append(method)
+            self._lock.notify_all()
             if self.refusals:
                 raise self.refusals.pop(0)
         self.hold.wait(10)
@@ -70,6 +71,11 @@ class FakeTriton:
         request = getattr(pb, f"{method}Request").FromString(body)
         response: bytes = respond(request).SerializeToString()
         return response
+
+    def reached(self, count: int) -> bool:
+        """Wait until that many calls have come."""
+        with self._lock:
+            return self._lock.wait_for(lambda: len(self.methods) >= count, timeout=10)
 
     def _ServerLive(self, request: pb.ServerLiveRequest) -> pb.ServerLiveResponse:
         return pb.ServerLiveResponse(live=True)

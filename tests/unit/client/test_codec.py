@@ -26,7 +26,10 @@ def test_a_request_is_read_by_nvidias_stubs():
     ]
     assert request.raw_input_contents[0] == np.array([1.5, 2.5], "<f4").tobytes()
     assert request.raw_input_contents[1] == b"\x06\x00\x00\x00" + "کفش".encode() + b"\x01\x00\x00\x00x"
-    assert [(output.name, output.parameters["classification"].int64_param) for output in request.outputs] == [("C", 3), ("D", 0)]
+    assert [(output.name, output.parameters["classification"].int64_param) for output in request.outputs] == [
+        ("C", 3),
+        ("D", 0),
+    ]
     parameters = {key: value.WhichOneof("parameter_choice") for key, value in request.parameters.items()}
     assert parameters == {
         "priority": "int64_param",

@@ -58,11 +58,13 @@ class Blocking:
 
 @pytest.fixture
 def fake():
+    """A server without a socket."""
     return FakeTriton()
 
 
 @pytest.fixture
 def clock():
+    """Time in the test's hands."""
     return Clock()
 
 
@@ -74,13 +76,16 @@ def make_client(request, fake, clock):
         times = {"clock": clock, "draw": lambda: 1.0}
         if request.param == "threads":
             return InferenceClient(options, transport=FakeTransport(fake), sleep=clock.sleep, **times)
-        return Blocking(AsyncInferenceClient(options, transport=FakeAsyncTransport(fake), sleep=clock.async_sleep, **times))
+        return Blocking(
+            AsyncInferenceClient(options, transport=FakeAsyncTransport(fake), sleep=clock.async_sleep, **times)
+        )
 
     return make
 
 
 @pytest.fixture
 def client(make_client):
+    """A client of the fake with default options."""
     return make_client()
 
 

@@ -38,7 +38,11 @@ def test_an_error_carries_what_it_is_about():
     """An error has the server's text and the request's id, and shows both."""
     error = error_for(grpc.StatusCode.INVALID_ARGUMENT, "unexpected shape", CALL, ClientOptions())
     assert type(error) is InvalidArgumentError
-    assert (error.server_text, error.request_id, str(error)) == ("unexpected shape", "r1", "unexpected shape (request r1)")
+    assert (error.server_text, error.request_id, str(error)) == (
+        "unexpected shape",
+        "r1",
+        "unexpected shape (request r1)",
+    )
 
 
 @pytest.mark.parametrize(
