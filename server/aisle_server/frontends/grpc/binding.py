@@ -31,7 +31,7 @@ def function_name(rpc: str) -> str:
 
 
 def bind(
-    service: ServiceDescriptor, servicer: object, not_offered: Mapping[str, str]
+    service: ServiceDescriptor, servicer: object, not_offered: Mapping[str, str], note_arrival: Callable[[], None]
 ) -> grpc.GenericRpcHandler[Any, Any]:
     """Return a service's RPCs as grpc.aio takes them.
 
@@ -40,14 +40,14 @@ def bind(
         servicer: Its methods answer them: `(message, call) -> message`; `(message, call)` or `(messages, call)`, which send for
             themselves, when the answer is a stream.
         not_offered: What an RPC that has no method tells instead.
+        note_arrival: Called with each call that comes.
     """
-    return grpc.method_handlers_generic_handler(
-        service.full_name, {method.name: _handler(method, servicer, not_offered) for method in service.methods}
-    )
+    handlers = {method.name: _handler(method, servicer, not_offered, note_arrival) for method in service.methods}
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
 def _handler(
-    method: MethodDescriptor, servicer: object, not_offered: Mapping[str, str]
+    method: MethodDescriptor, servicer: object, not_offered: Mapping[str, str], note_arrival: Callable[[], None]
 ) -> grpc.RpcMethodHandler[Any, Any]:
     function = getattr(servicer, function_name(method.name), None)
     if function is None:
@@ -56,10 +56,10 @@ def _handler(
     name = method.full_name
     # Bytes pass through grpc untouched, so that a message which cannot be read gets a status and a text of ours.
     if method.client_streaming:
-        return grpc.stream_stream_rpc_method_handler(_stream_stream(name, function, parse))
+        return grpc.stream_stream_rpc_method_handler(_stream_stream(name, function, parse, note_arrival))
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_unary_stream(name, function, parse))
-    return grpc.unary_unary_rpc_method_handler(_unary_unary(name, function, parse))
+        return grpc.unary_stream_rpc_method_handler(_unary_stream(name, function, parse, note_arrival))
+    return grpc.unary_unary_rpc_method_handler(_unary_unary(name, function, parse, note_arrival))
 
 
 def _refusal(reason: str) -> Callable[[Any, Any], Awaitable[NoReturn]]:
@@ -69,8 +69,9 @@ def _refusal(reason: str) -> Callable[[Any, Any], Awaitable[NoReturn]]:
     return refuse
 
 
-def _unary_unary(name: str, function: Any, parse: Callable[[bytes], Message]) -> Any:
+def _unary_unary(name: str, function: Any, parse: Callable[[bytes], Message], note_arrival: Callable[[], None]) -> Any:
     async def answer(raw: bytes, context: Context) -> bytes:
+        note_arrival()
         try:
             response: Message = await function(_read(raw, parse, name), AioCall(context))
             return _written(response)
@@ -80,8 +81,9 @@ def _unary_unary(name: str, function: Any, parse: Callable[[bytes], Message]) ->
     return answer
 
 
-def _unary_stream(name: str, function: Any, parse: Callable[[bytes], Message]) -> Any:
+def _unary_stream(name: str, function: Any, parse: Callable[[bytes], Message], note_arrival: Callable[[], None]) -> Any:
     async def answer(raw: bytes, context: Context) -> None:
+        note_arrival()
         try:
             await function(_read(raw, parse, name), AioCall(context))
         except Exception as error:
@@ -90,12 +92,15 @@ def _unary_stream(name: str, function: Any, parse: Callable[[bytes], Message]) -
     return answer
 
 
-def _stream_stream(name: str, function: Any, parse: Callable[[bytes], Message]) -> Any:
+def _stream_stream(
+    name: str, function: Any, parse: Callable[[bytes], Message], note_arrival: Callable[[], None]
+) -> Any:
     async def answer(raws: AsyncIterator[bytes], context: Context) -> None:
         async def messages() -> AsyncIterator[Message]:
             async for raw in raws:
                 yield _read(raw, parse, name)
 
+        note_arrival()
         try:
             await function(messages(), AioCall(context))
         except Exception as error:

@@ -94,7 +94,7 @@ class InferenceServicer:
         if self._stopping.is_set():
             raise UnavailableError(messages.SHUTTING_DOWN)
         version = parse_model_version(message.model_version)
-        config = self._server.model_config(message.model_name, version)
+        config = self._server.model_config_for_inference(message.model_name, version)
         if config.decoupled:
             raise UnsupportedError(messages.DECOUPLED_ON_UNARY)
         return await self._infer(message, config, version, call.deadline_ns())
@@ -111,7 +111,7 @@ class InferenceServicer:
         async def answer(message: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:
             try:
                 version = parse_model_version(message.model_version)
-                config = self._server.model_config(message.model_name, version)
+                config = self._server.model_config_for_inference(message.model_name, version)
                 if config.decoupled:
                     raise UnsupportedError(_DECOUPLED_ON_STREAM)
                 return pb.ModelStreamInferResponse(

@@ -12,6 +12,7 @@ import pytest
 
 from aisle_protocol.generated import grpc_service_pb2 as pb
 from aisle_server.errors import NotFoundError
+from aisle_server.frontends.grpc.arrivals import Arrivals
 from aisle_server.frontends.grpc.binding import AioCall, bind, function_name
 from aisle_server.frontends.status import UNEXPECTED_ERROR
 
@@ -65,7 +66,7 @@ class _Servicer:
 
 
 def _method(rpc: str) -> Any:
-    handler = bind(SERVICE, _Servicer(), {"LogSettings": "logs are private"})
+    handler = bind(SERVICE, _Servicer(), {"LogSettings": "logs are private"}, Arrivals().note)
     details = type("Details", (), {"method": f"/inference.GRPCInferenceService/{rpc}", "invocation_metadata": ()})()
     return handler.service(details)
 
