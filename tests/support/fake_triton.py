@@ -160,7 +160,9 @@ class FakeTriton:
     @staticmethod
     def _probabilities(row: int, title: bytes, image: bytes) -> np.ndarray:
         if image.startswith(b"BROKEN"):
-            raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"row {row}: the picture cannot be decoded")
+            raise Refusal(
+                grpc.StatusCode.INVALID_ARGUMENT, f"row {row}: the picture cannot be read: the file is damaged"
+            )
         if image.startswith(b"CRASH"):
             raise Refusal(grpc.StatusCode.INTERNAL, "internal error")
         if not title and not image:

@@ -131,7 +131,7 @@ def test_pictures_by_column(run, tmp_path):
     )
     assert [row["used"] for row in rows] == ["image", "title", "", "", "title+image"]
     assert "is not there" in rows[2]["error"]
-    assert rows[3]["error"] == "the picture cannot be decoded"
+    assert rows[3]["error"] == "the picture cannot be read: the file is damaged"
     assert run.progress == Progress(done=5, errors=2, skipped=0)
 
 

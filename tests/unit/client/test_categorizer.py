@@ -18,6 +18,7 @@ from aisle_client import (
     MissingInputError,
     NotFoundError,
     PictureError,
+    PictureRefusedError,
     Product,
     ProtocolError,
     RetryPolicy,
@@ -139,9 +140,9 @@ def test_request_ids(categorizer, fake):
 
 def test_a_refused_picture(categorizer):
     """A picture that the server cannot read is its refusal, with the id and the reason."""
-    with pytest.raises(InvalidArgumentError) as caught:
+    with pytest.raises(PictureRefusedError) as caught:
         categorizer.categorize(image=b"BROKEN", request_id="r3")
-    assert caught.value.reason == "the picture cannot be decoded"
+    assert caught.value.reason == "the picture cannot be read: the file is damaged"
     assert caught.value.request_id == "r3"
 
 
