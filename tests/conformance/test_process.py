@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -179,11 +180,11 @@ def test_a_broken_model_may_be_left_out(repository: Path) -> None:
 @pytest.mark.parametrize("flag", ["--grpc-port", "--http-port", "--metrics-port"])
 def test_a_taken_port_is_told(repository: Path, flag: str) -> None:
     """A port that somebody else listens to ends the start with an error that names the address."""
-    with running_server(repository) as first:
-        address = {"--grpc-port": first.grpc, "--http-port": first.http, "--metrics-port": first.metrics}[flag]
-        with running_server(repository, f"{flag}={address.rpartition(':')[2]}", wait=False) as second:
-            assert second.wait() == 1
-            assert any(f"cannot listen on {address}: Address already in use" in line for line in second.log)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with running_server(repository, f"{flag}={port}", wait=False) as server:
+            assert server.wait() == 1
+            assert any(f"cannot listen on 127.0.0.1:{port}: Address already in use" in line for line in server.log)
 
 
 def test_endpoints_may_be_left_out(repository: Path) -> None:

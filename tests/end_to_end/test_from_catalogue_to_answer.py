@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aisle_client import Categorizer, InferenceClient, InvalidArgumentError
 
+from aisle_client import Categorizer, InferenceClient, InvalidArgumentError
 from tests.end_to_end.conftest import Trained, aisle
 from tests.support.drawn_catalogue import draw_products
 from tests.support.server_process import ServerProcess

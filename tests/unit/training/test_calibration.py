@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from aisle_training.calibration import fit_temperature, scale_probabilities
 from aisle_training.metrics import expected_calibration_error
 

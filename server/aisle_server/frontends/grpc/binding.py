@@ -124,9 +124,11 @@ def _written(response: Message) -> bytes:
 
 
 async def _abort(error: Exception, name: str, context: Context) -> NoReturn:
-    if not isinstance(error, InferenceServerError):
-        _log.error("%s failed", name, exc_info=error)
     status, text = told(error)
+    if isinstance(error, InferenceServerError):
+        _log.debug("%s: %s %s", name, status.grpc.name, text)
+    else:
+        _log.error("%s failed", name, exc_info=error)
     await context.abort(status.grpc, text)
     raise AssertionError("grpc.aio's abort always raises")
 

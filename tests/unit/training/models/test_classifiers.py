@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from aisle_training.models.fusion_classifier import FusionClassifier
 from aisle_training.models.image_classifier import ImageClassifier
 from aisle_training.models.title_classifier import TitleClassifier
@@ -14,6 +15,7 @@ CLASSES = 5
 
 @pytest.fixture
 def generator() -> np.random.Generator:
+    """Draws that are the same in every run."""
     return np.random.default_rng(0)
 
 
