@@ -142,6 +142,16 @@ async def test_a_server_that_is_exiting_says_so(server: InferenceServer, loader:
     assert await server.stop(0)
 
 
+async def test_an_announced_exit_turns_callers_away_and_still_answers(server: InferenceServer) -> None:
+    """Between the signal and the stop, health says that the server is leaving, and requests that still come are answered."""
+    await server.start()
+    server.announce_exit()
+    for question in (server.is_live, server.is_ready):
+        with pytest.raises(UnavailableError, match=r"^Server exiting$"):
+            question()
+    assert (await server.infer(request())).model_name == "a"
+
+
 async def test_stopping_ends_when_its_time_is_over(
     server: InferenceServer, loader: FakeLoader, caplog: pytest.LogCaptureFixture
 ) -> None:
