@@ -1,6 +1,6 @@
 """The RPCs of the inference service: plain functions of the decoded message and the call.
 
-They decide nothing about inference and know no gRPC library; `server.py` binds them to one. An RPC `ModelInfer` is the method
+They decide nothing about inference and know no gRPC library; `binding.py` binds them to one. An RPC `ModelInfer` is the method
 `model_infer`; one that is not offered has its reason in `NOT_OFFERED` instead.
 
 Source: Triton inference protocol, service `GRPCInferenceService`.
