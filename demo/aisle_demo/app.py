@@ -31,10 +31,13 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
     """
     address = categorizer.client.options.target
 
-    def categorize(picture: str | None, title: str) -> tuple[str, dict[str, Any]]:
+    def categorize(picture: dict[str, Any] | None, title: str) -> tuple[str, dict[str, Any]]:
         """Categorize a product by its picture, its title, or both."""
+        # Not preprocessed: Gradio would open the picture itself, and on failure name its folders to the visitor. Whether a
+        # file is a picture is for the server to say. That the path is one of Gradio's uploads has been checked by now.
+        path = picture["path"] if picture else None
         try:
-            answer: Categorization = categorizer.categorize(title, picture)
+            answer: Categorization = categorizer.categorize(title, path)
         except ClientError as error:
             return error_html(error, address), error_dict(error)
         return answer_html(answer), answer.as_dict()
@@ -59,15 +62,15 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
                     sources=["upload", "clipboard", "webcam"],
                     height=300,
                     buttons=[],
+                    elem_id="aisle-picture",
                 )
-                # Gradio would open the file here, and in an error name its own folders to the visitor. Whether a file is a
-                # picture is for the server to say, so it gets the bytes as they came.
-                picture.preprocess = _path_of
                 title = gr.Textbox(
                     label="Title", placeholder="What the shop calls it", lines=2, max_lines=6, elem_id="aisle-title"
                 )
                 with gr.Row():
-                    clear = gr.ClearButton([picture, title], value="Clear", scale=1, min_width=90)
+                    clear = gr.ClearButton(
+                        [picture, title], value="Clear", elem_id="aisle-clear", scale=1, min_width=90
+                    )
                     ask = gr.Button("Categorize", variant="primary", elem_id="aisle-ask", scale=2, min_width=150)
             with gr.Column(scale=6, min_width=300):
                 answer = gr.HTML(WELCOME, elem_id="aisle-answer")
@@ -78,19 +81,25 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
             categorize,
             inputs=[picture, title],
             outputs=[answer, plain],
+            preprocess=False,
             api_name="categorize",
             show_progress_on=answer,
         )
-        gr.Examples(
+        examples = gr.Examples(
             [[example.path, example.title] for example in EXAMPLES],
             inputs=[picture, title],
-            outputs=[answer, plain],
-            fn=categorize,
-            run_on_click=True,
             cache_examples=False,
             api_visibility="private",
             label="Try one of these",
             elem_id="aisle-examples",
+        )
+        examples.load_input_event.then(
+            categorize,
+            inputs=[picture, title],
+            outputs=[answer, plain],
+            preprocess=False,
+            api_visibility="private",
+            show_progress_on=answer,
         )
         clear.click(lambda: (WELCOME, None), outputs=[answer, plain], api_visibility="private", queue=False)
         page.load(status, outputs=line, api_name="status", show_progress="hidden")
@@ -130,7 +139,3 @@ def _theme() -> gr.themes.Base:
         button_primary_text_color="white",
         color_accent="*primary_600",
     )
-
-
-def _path_of(picture: Any) -> str | None:
-    return picture.path if picture else None
