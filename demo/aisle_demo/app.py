@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import gradio as gr
 from fastapi import FastAPI
+from gradio.utils import get_upload_folder
 
-from aisle_client import Categorization, Categorizer, ClientError, RequestError
+from aisle_client import Categorization, Categorizer, ClientError, PictureError, RequestError
 from aisle_demo.answer import WELCOME, answer_html, away_html, error_dict, error_html, status_html
 from aisle_demo.examples import EXAMPLES
 
@@ -33,11 +34,8 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
 
     def categorize(picture: dict[str, Any] | None, title: str) -> tuple[str, dict[str, Any]]:
         """Categorize a product by its picture, its title, or both."""
-        # Not preprocessed: Gradio would open the picture itself, and on failure name its folders to the visitor. Whether a
-        # file is a picture is for the server to say. That the path is one of Gradio's uploads has been checked by now.
-        path = picture["path"] if picture else None
         try:
-            answer: Categorization = categorizer.categorize(title, path)
+            answer: Categorization = categorizer.categorize(title, _uploaded(picture))
         except ClientError as error:
             return error_html(error, address), error_dict(error)
         return answer_html(answer), answer.as_dict()
@@ -123,7 +121,26 @@ def create_application(page: gr.Blocks) -> FastAPI:
         theme=_theme(),
         css=_STYLE.read_text(encoding="utf-8"),
     )
+    # `launch` says so; mounted, Gradio would take any path of this machine for an upload, and copy it to where visitors read.
+    page.has_launched = True
     return hosted
+
+
+def _uploaded(picture: dict[str, Any] | None) -> Path | None:
+    """Return where a visitor's picture lies.
+
+    Events hand the picture on as it came: in preprocessing Gradio would open it, and on failure name its folders to the
+    visitor. Whether a file is a picture is for the server to say.
+
+    Raises:
+        PictureError: The path is none of an upload; visitors write it themselves when they call the page's API.
+    """
+    if not picture:
+        return None
+    path = Path(str(picture.get("path"))).resolve()
+    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
+        raise PictureError("it was not uploaded here")
+    return path
 
 
 def _theme() -> gr.themes.Base:

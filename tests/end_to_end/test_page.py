@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
-from aisle_client import Categorizer, ClientOptions
 from aisle_demo.examples import EXAMPLES
-from aisle_demo.hosting import HostedPage
 from tests.support.browser import WHY_NOT, browsing
 from tests.support.fake_triton import FakeTriton, listening
+from tests.support.hosted_page import hosted
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
-
-
-@contextmanager
-def hosted(server: str) -> Iterator[str]:
-    """Host the page of a server on a free port; yields the page's address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener, Categorizer(ClientOptions(address=server)) as categorizer:
-        page = HostedPage(categorizer, listener)
-        thread = threading.Thread(target=page.run)
-        thread.start()
-        try:
-            yield page.url
-        finally:
-            page.stop()
-            thread.join(20)
 
 
 @pytest.fixture(scope="module")
