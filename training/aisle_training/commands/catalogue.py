@@ -62,7 +62,7 @@ def import_(
     Rows whose picture is missing are kept. What was kept, skipped and found is printed, and written in full into the
     catalogue as import_report.json.
     """
-    from aisle_training.catalogue.csv_records import CsvColumns, read_csv
+    from aisle_training.catalogue.tables.csv_records import CsvColumns, read_csv
     from aisle_training.catalogue.errors import CatalogueError
     from aisle_training.catalogue.importer import import_catalogue
     from aisle_training.catalogue.picture_sources import open_pictures

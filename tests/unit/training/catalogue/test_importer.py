@@ -9,7 +9,7 @@ import pytest
 
 from aisle_training.catalogue import Catalogue, CatalogueError
 from aisle_training.catalogue.catalogue import REPORT_NAME
-from aisle_training.catalogue.csv_records import CsvColumns, read_csv
+from aisle_training.catalogue.tables.csv_records import CsvColumns, read_csv
 from aisle_training.catalogue.import_report import UnreadablePicture
 from aisle_training.catalogue.importer import import_catalogue
 from aisle_training.catalogue.picture_sources import FoundPicture, RefusedPicture, open_pictures

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aisle_training.catalogue import Catalogue, select_classes
-from aisle_training.catalogue.csv_records import CsvColumns, read_csv
+from aisle_training.catalogue.tables.csv_records import CsvColumns, read_csv
 from aisle_training.catalogue.duplicates import title_key
 from aisle_training.catalogue.grouped_split import split_products
 from aisle_training.catalogue.importer import import_catalogue

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aisle_training.catalogue.csv_records import MAX_FIELD_CHARACTERS, MAX_ROW_CHARACTERS, CsvColumns, read_csv
+from aisle_training.catalogue.tables.csv_records import MAX_FIELD_CHARACTERS, MAX_ROW_CHARACTERS, CsvColumns, read_csv
 from aisle_training.catalogue.errors import CatalogueError
 from aisle_training.catalogue.records import Record, SkippedRow, SkipReason
 from tests.unit.training.catalogue.drawing import write_csv
