@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
 
 import httpcore
 import httpx
@@ -26,6 +26,8 @@ from aisle_training.catalogue.web.retries import RetryPolicy, is_transient_statu
 
 USER_AGENT: Final = "Aisle-catalogue/0.1"
 _MAX_REDIRECTS: Final = 3
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +109,24 @@ class Fetcher:
         Raises:
             FetchError: The address may not be asked, or each try failed; the error is the last try's.
         """
+        return self.fetch_as(address, maximum_bytes, bytes)
+
+    def fetch_as(self, address: str, maximum_bytes: int, parse: Callable[[bytes], T]) -> T:
+        """Fetch a file and read it, both again when that may help: what came may have been cut off on its way.
+
+        Args:
+            address: As for `fetch`.
+            maximum_bytes: As for `fetch`.
+            parse: Reads a body; a `FetchError` of its own counts as one of the try's.
+
+        Returns:
+            What `parse` returned.
+        """
         url = parse_address(address)
         attempt = 0
         while True:
             try:
-                return self._follow(url, maximum_bytes)
+                return parse(self._follow(url, maximum_bytes))
             except FetchError as error:
                 attempt += 1
                 delay_s = None

@@ -41,9 +41,7 @@ def fetch(
     """Fetch with three tries; return what came, the network, and the waits."""
     network, time = ScriptedNetwork(list(script)), FakeTime(look_s=look_s)
     options = FetchOptions(requests_per_second=rate, retries=RetryPolicy(attempts=3))
-    with Fetcher(
-        options, network=network, clock=time.clock, sleep=time.sleep, generator=random.Random(0)
-    ) as fetcher:
+    with Fetcher(options, network=network, clock=time.clock, sleep=time.sleep, generator=random.Random(0)) as fetcher:
         try:
             came: bytes | FetchError = fetcher.fetch(ADDRESS, maximum_bytes)
         except FetchError as error:
@@ -186,9 +184,11 @@ def test_robots(robots: bytes, allowed: bool) -> None:
 def test_robots_that_cannot_be_had() -> None:
     """While robots.txt answers with a server's fault, nothing is allowed, and it may be another day."""
     network, time = ScriptedNetwork([answer(status=500)] * 5), FakeTime()
-    with Fetcher(FetchOptions(), network=network, clock=time.clock, sleep=time.sleep) as fetcher:
-        with pytest.raises(FetchError, match=r"what http://shop\.example allows is not known") as caught:
-            Robots(fetcher).check(ADDRESS)
+    with (
+        Fetcher(FetchOptions(), network=network, clock=time.clock, sleep=time.sleep) as fetcher,
+        pytest.raises(FetchError, match=r"what http://shop\.example allows is not known") as caught,
+    ):
+        Robots(fetcher).check(ADDRESS)
     assert caught.value.is_transient
 
 
