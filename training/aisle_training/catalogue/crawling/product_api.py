@@ -23,7 +23,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from aisle_training.catalogue.records import Record, SkippedRow, SkipReason
-from aisle_training.catalogue.tables.columns import MAX_FIELD_CHARACTERS, MAX_PATH_NAMES, Columns, cell_text
+from aisle_training.catalogue.tables.columns import MAX_FIELD_CHARACTERS, MAX_PATH_NAMES, Cell, Columns, cell_text
 from aisle_training.catalogue.web.addresses import parse_address
 from aisle_training.catalogue.web.errors import FetchError
 from aisle_training.catalogue.web.fetcher import Fetcher
@@ -176,7 +176,7 @@ def _row(product: Any, leaf: Leaf) -> Record | SkippedRow:
         detail = f"a product is a JSON {type(product).__name__}, expected an object"
         return SkippedRow(f"category {leaf.id}", SkipReason.MALFORMED, detail)
     brand = product.get("brand")
-    cells = {
+    cells: dict[str, Cell] = {
         "id": _plain(product.get("id")),
         "name": _plain(product.get("name")),
         "category": leaf.path,
