@@ -228,7 +228,10 @@ def test_strange_folders(tmp_path: Path) -> None:
         with pytest.raises(CatalogueError, match="exists and is no catalogue"):
             run(shop, tmp_path / "letters")
         run(shop, tmp_path / "shop")
-        with CrawlStore(tmp_path / "shop", shop.url, None), pytest.raises(CatalogueError, match="another crawl is at work"):
+        with (
+            CrawlStore(tmp_path / "shop", shop.url, None),
+            pytest.raises(CatalogueError, match="another crawl is at work"),
+        ):
             run(shop, tmp_path / "shop")
         with pytest.raises(CatalogueError, match="was crawled from http://127"):
             CrawlStore(tmp_path / "shop", "http://other.example", None)

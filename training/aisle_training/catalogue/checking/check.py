@@ -182,7 +182,7 @@ def _near_duplicates(near: list[list[Product]]) -> Section:
         "near_duplicates",
         "Near duplicates",
         "Pictures that differ by size, quality or a shade. They are not grouped when the catalogue is split.",
-        [Finding(_ids(members), f"{len(members)} products") for members in sorted(near, key=len, reverse=True)],
+        [Finding(_ids(members), _count(members)) for members in sorted(near, key=len, reverse=True)],
     )
 
 
@@ -191,7 +191,7 @@ def _exact_duplicates(products: Sequence[Product], pixel_hashes: Mapping[str, st
     sections = []
     for same, title in (("title", "Equal titles"), ("pixels", "Identical pictures")):
         groups = sorted(sets[same].values(), key=len, reverse=True)
-        findings = [Finding(_ids(members), f"{len(members)} products") for members in groups]
+        findings = [Finding(_ids(members), _count(members)) for members in groups]
         explanation = f"Products with the same {same}. A split keeps them together."
         sections.append(Section(f"equal_{same}", title, explanation, findings))
     return sections
@@ -234,10 +234,7 @@ def _tiny_classes(products: Sequence[Product], minimum: int) -> Section:
         "tiny_classes",
         "Tiny classes",
         f"Categories with fewer than {minimum} products: too few to learn, and too few to measure.",
-        [
-            Finding(_ids(members[category]), f"{' > '.join(category)}: {len(members[category])} products")
-            for category in tiny
-        ],
+        [Finding(_ids(members[category]), f"{' > '.join(category)}: {_count(members[category])}") for category in tiny],
     )
 
 
@@ -264,6 +261,10 @@ def _import_report(catalogue: Catalogue) -> dict[str, Any]:
 
 def _ids(products: Sequence[Product]) -> tuple[str, ...]:
     return tuple(product.id for product in products)
+
+
+def _count(products: Sequence[Product]) -> str:
+    return "1 product" if len(products) == 1 else f"{len(products):,} products"
 
 
 def _categories(categories: Any) -> str:

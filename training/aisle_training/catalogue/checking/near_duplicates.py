@@ -40,45 +40,40 @@ def near_duplicates(prints: Sequence[PicturePrint]) -> list[list[int]]:
         return []
     hashes = np.array([one.hash for one in prints], dtype=np.uint64)
     copies = np.stack([one.copy for one in prints]).reshape(len(prints), -1)
-    parent = np.arange(len(prints))
-
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = int(parent[node])
-        return node
-
-    for first, second in _proposed(hashes):
-        ends = sorted((root(first), root(second)))
-        if ends[0] != ends[1] and _difference(copies[first], copies[second]) <= MAX_DIFFERENCE:
-            parent[ends[1]] = ends[0]
+    # Each picture's label is the first picture of its set. Labels are an array, not a tree, so that a thousand copies of
+    # one placeholder cost a thousand steps: what has the label already is left out of the comparison.
+    labels = np.arange(len(prints))
+    for index, others in _proposed(hashes):
+        others = others[labels[others] != labels[index]]
+        if len(others):
+            differences = np.abs(copies[others].astype(np.int16) - copies[index]).mean(axis=1)
+            for label in np.unique(labels[others[differences <= MAX_DIFFERENCE]]):
+                ends = sorted((int(label), int(labels[index])))
+                labels[labels == ends[1]] = ends[0]
     sets: dict[int, list[int]] = {}
-    for index in range(len(prints)):
-        sets.setdefault(root(index), []).append(index)
+    for index, label in enumerate(labels):
+        sets.setdefault(int(label), []).append(index)
     return [members for members in sets.values() if len(members) > 1]
 
 
-def _proposed(hashes: npt.NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
-    """Pairs of indices whose hashes differ in at most `MAX_BITS` bits; a pair may come several times."""
+def _proposed(hashes: npt.NDArray[np.uint64]) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
+    """Indices, each with others whose hashes differ in at most `MAX_BITS` bits; a pair may come several times."""
     edges = np.linspace(0, _BITS, MAX_BITS + 2).astype(int)
     for low, high in itertools.pairwise(edges):
         band = (hashes >> np.uint64(low)) & np.uint64((1 << int(high - low)) - 1)
         order = np.argsort(band, kind="stable")
-        starts = np.flatnonzero(np.diff(band[order], prepend=band[order[0]] ^ np.uint64(1)))
-        for bucket in np.split(order, starts[1:]):
+        starts = np.flatnonzero(np.diff(band[order])) + 1
+        for bucket in np.split(order, starts):
             for row in range(0, len(bucket) - 1, _ROWS):
-                some = bucket[row : row + _ROWS]
-                distances = _distances(hashes[some], hashes[bucket[row:]])
-                for index, other in zip(*np.nonzero(np.triu(distances <= MAX_BITS, 1)), strict=True):
-                    yield int(some[index]), int(bucket[row + other])
+                rest = bucket[row:]
+                close = np.triu(_distances(hashes[rest[:_ROWS]], hashes[rest]) <= MAX_BITS, 1)
+                for index in np.flatnonzero(close.any(axis=1)):
+                    yield int(rest[index]), rest[close[index]]
 
 
 def _distances(left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
     """Bits in which hashes differ: UINT8[len(left), len(right)]."""
     different = left[:, None] ^ right[None, :]
-    ones: npt.NDArray[np.uint8] = _ONES[different.view(np.uint16)].reshape(*different.shape, 4)
-    return ones.sum(axis=-1, dtype=np.uint8)
-
-
-def _difference(left: npt.NDArray[np.uint8], right: npt.NDArray[np.uint8]) -> float:
-    return float(np.abs(left.astype(np.int16) - right).mean())
+    bits: npt.NDArray[np.uint8] = _ONES[different.view(np.uint16)]
+    total: npt.NDArray[np.uint8] = bits.reshape(*different.shape, 4).sum(axis=-1, dtype=np.uint8)
+    return total

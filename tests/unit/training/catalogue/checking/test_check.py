@@ -68,7 +68,7 @@ def test_each_fault_is_found(shop: Catalogue) -> None:
         (("broken",), "at import: the picture cannot be read: the file is damaged or cut short")
     ]
     assert found["blank_pictures"] == [(("white",), "spread 0.0 of 127.5")]
-    assert found["tiny_classes"] == [(("evil",), f"{EVIL} > Anvils: 1 products")]
+    assert found["tiny_classes"] == [(("evil",), f"{EVIL} > Anvils: 1 product")]
     assert found["scripts"] == [(("blank",), "the title is blank")]
 
 

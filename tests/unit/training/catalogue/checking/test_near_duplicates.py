@@ -44,6 +44,13 @@ def test_colour_makes_another_product() -> None:
     assert near_duplicates(prints) == []
 
 
+def test_a_thousand_copies() -> None:
+    """Copies of one placeholder by the thousand are one set, and soon found."""
+    copy = np.zeros((16, 16, 3), dtype=np.uint8)
+    prints = [PicturePrint(np.uint64(0x0123_4567_89AB_CDEF ^ (1 << n % 3)), copy, 9.0) for n in range(1500)]
+    assert near_duplicates(prints) == [list(range(1500))]
+
+
 def test_no_pictures() -> None:
     """Without pictures there are no sets."""
     assert near_duplicates([]) == []
@@ -61,7 +68,7 @@ def test_against_all_pairs(hashes: list[tuple[int, set[int]]]) -> None:
     """The bands propose just the pairs that differ in few bits: none is missed, none is made up."""
     values = [base ^ sum(1 << bit for bit in bits) for base, bits in hashes]
     array = np.array(values, dtype=np.uint64)
-    proposed = set(room._proposed(array)) if values else set()
+    proposed = {(first, int(other)) for first, others in room._proposed(array) for other in others} if values else set()
     expected = {
         (first, second)
         for second in range(len(values))
