@@ -20,6 +20,7 @@ import httpcore
 import httpx
 
 from aisle_training.catalogue.web.addresses import PublicNetwork, describe, parse_address, redirected
+from aisle_training.catalogue.web.deadlines import DeadlineNetwork
 from aisle_training.catalogue.web.errors import FetchError
 from aisle_training.catalogue.web.pace import Pace
 from aisle_training.catalogue.web.retries import RetryPolicy, is_transient_status, parse_retry_after
@@ -38,7 +39,7 @@ class FetchOptions:
         requests_per_second: The most that one host is asked, 0 for no limit.
         connect_timeout_s: Longest wait for a connection.
         read_timeout_s: Longest silence of a server.
-        total_timeout_s: Longest time for one answer, however steadily it drips.
+        total_timeout_s: Longest time for one answer, head and body, however steadily it drips.
         retries: How often and how patiently to ask again.
         allow_private: Whether addresses in private networks may be asked, for a shop of one's own.
     """
@@ -80,8 +81,9 @@ class Fetcher:
         self._pace = Pace(1 / rate if rate > 0 else 0.0)
         if network is None:
             network = httpcore.SyncBackend() if options.allow_private else PublicNetwork()
+        self._network = DeadlineNetwork(network, clock)
         self._pool = httpcore.ConnectionPool(
-            max_connections=16, max_keepalive_connections=8, keepalive_expiry=30.0, network_backend=network
+            max_connections=16, max_keepalive_connections=8, keepalive_expiry=30.0, network_backend=self._network
         )
 
     def __enter__(self) -> Fetcher:
@@ -148,7 +150,7 @@ class Fetcher:
     def _ask(self, url: httpx.URL, maximum_bytes: int) -> bytes | httpx.URL:
         """Ask once: the body, or where a redirect leads."""
         options = self._options
-        deadline_s = self._clock() + options.total_timeout_s
+        self._network.set_deadline(self._clock() + options.total_timeout_s)
         timeouts = {
             "connect": options.connect_timeout_s,
             "pool": options.total_timeout_s,
@@ -171,15 +173,13 @@ class Fetcher:
                     raise _status_error(url, response.status, answered)
                 if answered.get(b"content-encoding", "identity").lower() != "identity":
                     raise FetchError(f"{describe(url)} came compressed, expected it as it is")
-                return self._read(response, url, maximum_bytes, answered.get(b"content-length"), deadline_s)
+                return self._read(response, url, maximum_bytes, answered.get(b"content-length"))
         except httpcore.TimeoutException as error:
             raise FetchError(f"{describe(url)} did not answer in time", is_transient=True) from error
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise FetchError(f"{describe(url)} could not be read: {error}", is_transient=True) from error
 
-    def _read(
-        self, response: httpcore.Response, url: httpx.URL, maximum_bytes: int, announced: str | None, deadline_s: float
-    ) -> bytes:
+    def _read(self, response: httpcore.Response, url: httpx.URL, maximum_bytes: int, announced: str | None) -> bytes:
         too_large = FetchError(f"{describe(url)} has more than {maximum_bytes:,} bytes")
         if announced is not None and announced.isdigit() and int(announced[:20]) > maximum_bytes:
             raise too_large
@@ -188,8 +188,6 @@ class Fetcher:
             body += chunk
             if len(body) > maximum_bytes:
                 raise too_large
-            if self._clock() > deadline_s:
-                raise FetchError(f"{describe(url)} was not there after the time limit", is_transient=True)
         return bytes(body)
 
 

@@ -119,12 +119,17 @@ def test_endless_body() -> None:
     assert sum(read) <= 1200
 
 
-def test_dripping_body() -> None:
-    """A body that drips on without a pause is left when its time is up."""
-    dripping = [b"HTTP/1.1 200 OK\r\n\r\n", *[b"x"] * 900]
+@pytest.mark.parametrize(
+    "dripping",
+    [[b"HTTP/1.1 200 OK\r\n\r\n", *[b"x"] * 900], [b"HTTP/1.1 200 OK\r\nX: ", *[b"x"] * 900]],
+    ids=["body", "head"],
+)
+def test_dripping_answer(dripping: list[bytes]) -> None:
+    """An answer that drips on without a pause is left when its time is up, be it body or head."""
     came, network, _ = fetch(dripping, dripping, dripping, look_s=1.0)
     assert isinstance(came, FetchError)
-    assert str(came) == "http://shop.example/api was not there after the time limit"
+    assert str(came) == "http://shop.example/api did not answer in time"
+    assert came.is_transient
     assert len(network.connected) == 3
 
 
