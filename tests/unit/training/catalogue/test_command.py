@@ -147,3 +147,14 @@ def test_addresses_inside(shop: Path) -> None:
     report = (shop / "catalogue" / "import_report.json").read_text()
     assert "127.0.0.1 has the address 127.0.0.1, which is not public" in report
     assert not (shop / "catalogue.downloads").exists()
+
+
+def test_pictures_alone(shop: Path) -> None:
+    """A table of file names and classes becomes a catalogue of pictures without titles."""
+    write_csv(shop / "files.csv", [("file", "label"), *((f"{n}.png", f"S{n % 2}") for n in range(4))])
+    columns = ["--id-column", "file", "--image-column", "file", "--no-titles", "--category-column", "label"]
+    result = run("import", shop / "files.csv", "--pictures", shop / "pictures", "-o", shop / "catalogue", *columns)
+    assert result.exit_code == 0, result.output
+    products = Catalogue.open(shop / "catalogue").products()
+    assert [(product.id, product.title) for product in products] == [(f"{n}.png", "") for n in range(4)]
+    assert all(product.picture for product in products)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import httpcore
@@ -78,13 +78,19 @@ def describe(url: httpx.URL) -> str:
 class PublicNetwork(httpcore.NetworkBackend):
     """Connections to public IP addresses alone."""
 
-    def __init__(self, inner: httpcore.NetworkBackend | None = None) -> None:
+    def __init__(
+        self,
+        inner: httpcore.NetworkBackend | None = None,
+        resolve: Callable[[str, int], Sequence[str]] | None = None,
+    ) -> None:
         """Begin.
 
         Args:
             inner: What connects once an address was found public; None for the operating system's sockets.
+            resolve: Gives the IP addresses of a host and port, or raises OSError; None for the operating system's.
         """
         self._inner = inner or httpcore.SyncBackend()
+        self._resolve = resolve or _resolve
 
     def connect_tcp(
         self,
@@ -100,10 +106,9 @@ class PublicNetwork(httpcore.NetworkBackend):
             FetchError: Any of the host's addresses is private: a name that has both is a trap, not a shop.
         """
         try:
-            infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = self._resolve(host, port)
         except OSError as error:
             raise httpcore.ConnectError(f"the name {host} cannot be resolved") from error
-        addresses = list(dict.fromkeys(str(info[4][0]) for info in infos))
         for address in addresses:
             if not is_public(address):
                 raise FetchError(f"{host} has the address {address}, which is not public")
@@ -113,6 +118,11 @@ class PublicNetwork(httpcore.NetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue
         return self._inner.connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
+
+
+def _resolve(host: str, port: int) -> list[str]:
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(info[4][0]) for info in infos))
 
 
 def is_public(address: str) -> bool:

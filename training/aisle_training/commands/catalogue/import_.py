@@ -56,6 +56,7 @@ LAYOUTS = ("table", "folders", "fashion")
     show_default=True,
     help="Column of the title; given several times, they are joined by a space.",
 )
+@click.option("--no-titles", is_flag=True, help="There is no title: the catalogue has pictures alone.")
 @click.option(
     "--category-column",
     "category_columns",
@@ -108,6 +109,7 @@ def import_(
     id_column: str,
     number_rows: bool,
     title_columns: tuple[str, ...],
+    no_titles: bool,
     category_columns: tuple[str, ...],
     category_separator: str | None,
     category_names: Path | None,
@@ -137,7 +139,7 @@ def import_(
     try:
         columns = Columns(
             id=None if number_rows else id_column,
-            title=title_columns,
+            title=() if no_titles else title_columns,
             category=category_columns,
             image=image_url_column or image_column,
             image_pattern=None if no_pictures else image_pattern,

@@ -1,7 +1,6 @@
 """Which addresses may be asked."""
 
 import socket
-from typing import Any
 
 import httpcore
 import pytest
@@ -119,37 +118,27 @@ def test_public_addresses(address: str, expected: bool) -> None:
     assert is_public(address) is expected
 
 
-def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    """Let every name have these addresses."""
-
-    def getaddrinfo(host: str, port: int, **options: Any) -> list[Any]:
-        if not addresses:
-            raise socket.gaierror("unknown name")
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-
-
-def test_the_address_that_was_checked_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_that_was_checked_is_asked() -> None:
     """The connection goes to an address that was checked, the second one where the first does not answer."""
-    resolve_to(monkeypatch, "8.8.8.8", "8.8.4.4")
     network = ScriptedNetwork([httpcore.ConnectError("refused"), answer()])
-    PublicNetwork(network).connect_tcp("shop.example", 80)
+    PublicNetwork(network, lambda host, port: ["8.8.8.8", "8.8.4.4"]).connect_tcp("shop.example", 80)
     assert network.connected == [("8.8.8.8", 80), ("8.8.4.4", 80)]
 
 
-@pytest.mark.parametrize("addresses", [("127.0.0.1",), ("8.8.8.8", "10.0.0.1")])
-def test_names_that_lead_inside(monkeypatch: pytest.MonkeyPatch, addresses: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("addresses", [["127.0.0.1"], ["8.8.8.8", "10.0.0.1"]])
+def test_names_that_lead_inside(addresses: list[str]) -> None:
     """A name with a private address is refused before anything is connected."""
-    resolve_to(monkeypatch, *addresses)
     network = ScriptedNetwork([])
     with pytest.raises(FetchError, match="which is not public"):
-        PublicNetwork(network).connect_tcp("shop.example", 80)
+        PublicNetwork(network, lambda host, port: addresses).connect_tcp("shop.example", 80)
     assert network.connected == []
 
 
-def test_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_name() -> None:
     """A name that nobody knows is a connection that failed."""
-    resolve_to(monkeypatch)
+
+    def resolve(host: str, port: int) -> list[str]:
+        raise socket.gaierror("unknown name")
+
     with pytest.raises(httpcore.ConnectError, match=r"shop\.example cannot be resolved"):
-        PublicNetwork(ScriptedNetwork([])).connect_tcp("shop.example", 80)
+        PublicNetwork(ScriptedNetwork([]), resolve).connect_tcp("shop.example", 80)
