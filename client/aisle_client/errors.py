@@ -2,6 +2,7 @@
 
     ClientError
     ├── InvalidInputError             refused here, before anything was sent
+    │   ├── MissingInputError             neither a title nor a picture
     │   └── PictureError                  a picture that cannot be read, is too large, or cannot be encoded
     ├── MissingDependencyError        an optional package is needed; the text ends with the line that installs it
     ├── RequestError                  a call that did not end in an answer
@@ -24,6 +25,11 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+_ROW: Final = re.compile(r"^.*?\brow \d+: ", re.DOTALL)
+
 
 class ClientError(Exception):
     """Base of all errors of this package."""
@@ -31,6 +37,10 @@ class ClientError(Exception):
 
 class InvalidInputError(ClientError, ValueError):
     """What was given cannot be asked; nothing was sent."""
+
+
+class MissingInputError(InvalidInputError):
+    """A product has neither a title nor a picture."""
 
 
 class PictureError(InvalidInputError):
@@ -61,6 +71,11 @@ class RequestError(ClientError):
         super().__init__(server_text)
         self.server_text = server_text
         self.request_id = request_id
+
+    @property
+    def reason(self) -> str:
+        """What was wrong, without the place: Aisle's models begin with `row <n>: `, which a caller with one product never counted."""
+        return _ROW.sub("", self.server_text)
 
     def __str__(self) -> str:
         return f"{self.server_text} (request {self.request_id})" if self.request_id else self.server_text

@@ -20,6 +20,7 @@ from aisle_client.errors import (
     InvalidArgumentError,
     InvalidInputError,
     MessageTooLargeError,
+    MissingInputError,
     ProtocolError,
     ServerError,
 )
@@ -112,7 +113,7 @@ def prepare(product: Product, question: Question) -> Row:
     title = _encode_title(product.title)
     image = b"" if product.image is None else read_picture(product.image, question.max_picture_bytes)
     if not title and not image:
-        raise InvalidInputError("neither a title nor a picture was given; expected one of them, or both")
+        raise MissingInputError("neither a title nor a picture was given; expected one of them, or both")
     return Row(product, title, image)
 
 

@@ -136,5 +136,5 @@ def _cells(category: Category) -> tuple[str, str]:
 
 def _error_text(outcome: Outcome) -> str:
     error = outcome.error
-    text = error.server_text if isinstance(error, RequestError) else str(error or "")
+    text = error.reason if isinstance(error, RequestError) else str(error or "")
     return " ".join(text.split())

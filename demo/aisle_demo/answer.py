@@ -13,6 +13,7 @@ from aisle_client import (
     DeadlineExceededError,
     InvalidArgumentError,
     InvalidInputError,
+    MissingInputError,
     ModelIndex,
     NotFoundError,
     PictureError,
@@ -84,14 +85,16 @@ def _explained(error: ClientError, address: str) -> tuple[str, str]:
     match error:
         case PictureError():
             return "The picture cannot be read", str(error)
-        case InvalidInputError():
+        case MissingInputError():
             return "Nothing to judge by", "Give a picture, a title, or both."
+        case InvalidInputError():
+            return "This cannot be sent", str(error)
         case UnavailableError():
             return "The server is away", f"{address} does not answer, or not yet. Is “aisle serve” running?"
         case DeadlineExceededError():
             return "The server takes too long", f"{address} did not answer in time. Try again in a moment."
         case InvalidArgumentError():
-            return "The server cannot use this", error.server_text
+            return "The server cannot use this", error.reason
         case NotFoundError():
             return "The server has no such model", error.server_text
         case RequestError():

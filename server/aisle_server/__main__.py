@@ -81,7 +81,9 @@ def _keepalive(name: str, field: str, text: str) -> Callable[[Any], Any]:
     "Milliseconds; a caller that pings more often earns a strike.",
 )
 @_keepalive("--grpc-http2-max-ping-strikes", "max_ping_strikes", "Strikes until a connection is closed; 0: any.")
-@_keepalive("--grpc-max-connection-age", "max_connection_age_ms", "Milliseconds until a connection is closed; 0: never.")
+@_keepalive(
+    "--grpc-max-connection-age", "max_connection_age_ms", "Milliseconds until a connection is closed; 0: never."
+)
 @_keepalive(
     "--grpc-max-connection-age-grace",
     "max_connection_age_grace_ms",

@@ -12,8 +12,11 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NoReturn, Protocol
 
+from aisle_server.backends.registry import open_model
+from aisle_server.errors import InferenceServerError
 from aisle_server.frontends.grpc.health import HealthServicer
 from aisle_server.frontends.grpc.server import GrpcEndpoint
 from aisle_server.frontends.grpc.servicer import InferenceServicer
@@ -21,7 +24,9 @@ from aisle_server.frontends.http.routes import health_app, metrics_app
 from aisle_server.frontends.http.server import HttpEndpoint
 from aisle_server.inference_server import InferenceServer
 from aisle_server.options import ServerOptions
-from aisle_server.repository.model_repository import ModelRepository
+from aisle_server.repository.lifecycle import ModelRepository
+from aisle_server.repository.loader import VersionLoader
+from aisle_server.scheduling.clock import SystemClock
 
 _log = logging.getLogger(__name__)
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -57,25 +62,26 @@ async def serve(options: ServerOptions) -> int:
             address = await endpoint.start()
             started.append(endpoint)
             _log.info("Started %s at %s", name, address)
-        return await _run(server, told_to_stop, options)
+        return await _load_and_wait(server, told_to_stop, options)
     except OSError as error:
         _log.error("%s", error.strerror or error)
         return 1
     finally:
-        try:
-            async with asyncio.timeout(options.exit_timeout_secs):
-                await _stop(server, started, options.exit_timeout_secs)
-        except TimeoutError:
-            _exit_at_once("Exit timeout expired. Exiting immediately.")
-        _log.info("Stopped")
+        await _stop(server, started, options.exit_timeout_secs)
 
 
 def _build_server(options: ServerOptions) -> InferenceServer:
-    raise NotImplementedError
+    loader = VersionLoader(open_model, SystemClock(), cores=_cores(), backend_settings=options.backend_config)
+    return InferenceServer(
+        ModelRepository(options.model_repositories, loader),
+        name=options.id,
+        version=_version(),
+        strict_readiness=options.strict_readiness,
+    )
 
 
 def _build_endpoints(server: InferenceServer, options: ServerOptions) -> Sequence[tuple[str, Endpoint]]:
-    """Return the endpoints that are allowed, in the order of their start."""
+    """Return the endpoints that are allowed, in the order of their start: gRPC last, so that it is stopped first."""
     endpoints: list[tuple[str, Endpoint]] = []
     if options.http is not None:
         endpoints.append(("HTTPService", HttpEndpoint(health_app(server), options.http)))
@@ -87,7 +93,7 @@ def _build_endpoints(server: InferenceServer, options: ServerOptions) -> Sequenc
     return endpoints
 
 
-async def _run(server: InferenceServer, told_to_stop: asyncio.Event, options: ServerOptions) -> int:
+async def _load_and_wait(server: InferenceServer, told_to_stop: asyncio.Event, options: ServerOptions) -> int:
     """Load the models, then wait for the signal, which may come while they load."""
     loading = asyncio.create_task(server.start())
     stopping = asyncio.create_task(told_to_stop.wait())
@@ -95,9 +101,16 @@ async def _run(server: InferenceServer, told_to_stop: asyncio.Event, options: Se
         await asyncio.wait([loading, stopping], return_when=asyncio.FIRST_COMPLETED)
         if not loading.done():
             return 0
-        await loading
+        failures = await loading
+        if failures and options.exit_on_error:
+            _log.error("Failed to load: %s. Exiting; --exit-on-error=false would go on without", ", ".join(failures))
+            return 1
+        _log.info("Ready")
         await stopping
         return 0
+    except InferenceServerError as error:
+        _log.error("%s", error.message)
+        return 1
     finally:
         for task in (loading, stopping):
             task.cancel()
@@ -105,11 +118,27 @@ async def _run(server: InferenceServer, told_to_stop: asyncio.Event, options: Se
 
 
 async def _stop(server: InferenceServer, started: Sequence[Endpoint], grace_s: float) -> None:
+    """Stop in the reverse order of the start; a stop that takes too long ends the process."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + grace_s
+    server.announce_exit()
     for endpoint in reversed(started):
         await endpoint.stop(max(0.0, deadline - loop.time()))
-    await server.stop(max(0.0, deadline - loop.time()))
+    if not await server.stop(max(0.0, deadline - loop.time())):
+        _exit_at_once("Exit timeout expired. Exiting immediately.")
+    _log.info("Stopped")
+
+
+def _cores() -> int:
+    """Count the cores that the process may compute on; not every system can tell that from all there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _version() -> str:
+    try:
+        return version("aisle")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"
 
 
 def _listen_to_signals() -> asyncio.Event:
@@ -147,20 +176,24 @@ def configure_logging(options: ServerOptions) -> None:
 class LineFormatter(logging.Formatter):
     """Triton's lines: `I1121 09:30:00.123456 7 app.py:91] text`, or with an ISO 8601 time in front.
 
-    A line break within the text is written as `\\n`: callers choose parts of it, and must not be able to forge a line.
+    What follows a line break is indented: callers choose parts of a text, and must not be able to forge a line.
     """
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
 
     def __init__(self, *, is_iso8601: bool) -> None:
+        """Choose between the two forms."""
         super().__init__()
+        self._time_format = "%Y-%m-%dT%H:%M:%S" if is_iso8601 else "%m%d %H:%M:%S"
         self._is_iso8601 = is_iso8601
 
+    def format(self, record: logging.LogRecord) -> str:
+        """Return an event with its trace, if it has one."""
+        return super().format(record).replace("\r", "\\r").replace("\n", "\n    ")
+
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """Return the line of an event, without a trace."""
-        text = record.message.replace("\r", "\\r").replace("\n", "\\n")
-        origin = f"{record.process} {record.filename}:{record.lineno}] "
-        micros = int(record.created % 1 * 1e6)
-        if self._is_iso8601:
-            return f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{micros:06d}Z {record.levelname[0]} {origin}{text}"
-        return f"{record.levelname[0]}{self.formatTime(record, '%m%d %H:%M:%S')}.{micros:06d} {origin}{text}"
+        """Return an event without its trace."""
+        severity = record.levelname[0]
+        when = f"{self.formatTime(record, self._time_format)}.{int(record.created % 1 * 1e6):06d}"
+        head = f"{when}Z {severity}" if self._is_iso8601 else f"{severity}{when}"
+        return f"{head} {record.process} {record.filename}:{record.lineno}] {record.message}"

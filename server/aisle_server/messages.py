@@ -125,11 +125,6 @@ def byte_size_mismatch(log_prefix: str, name: str, model: str, expected: int, go
     )
 
 
-def datatype_mismatch(log_prefix: str, name: str, model: str, came: str, expected: str) -> str:
-    """An input has another datatype than the model's."""
-    return f"{log_prefix}inference input '{name}' data-type is '{came}', but model '{model}' expects '{expected}'"
-
-
 def incomplete_string_length(name: str, model: str, left: int) -> str:
     """BYTES data ends within the length of an element."""
     return (

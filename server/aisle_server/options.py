@@ -181,4 +181,3 @@ class ServerOptions:
                     f"{taken[place]} and {flag} are both {endpoint.port}; expected a port for each endpoint"
                 )
             taken[place] = flag
-

@@ -12,6 +12,7 @@ from aisle_server import messages
 from aisle_server.errors import NotFoundError
 from aisle_server.inference import LATEST_VERSION, InferenceRequest, InferenceResponse, Tensor
 from aisle_server.model_config.schema import ModelConfig, ModelInput, ModelOutput
+from aisle_server.repository.states import ModelState
 from aisle_server.statistics import ModelStatistics
 
 IDENTITY = ModelConfig(
@@ -67,9 +68,13 @@ class FakeInferenceServer:
             name=name,
             versions=(3,),
             platform=config.platform or config.backend,
-            inputs=tuple(SimpleNamespace(name=each.name, datatype=each.datatype, shape=(-1, *each.dims)) for each in config.inputs),
+            inputs=tuple(
+                SimpleNamespace(name=each.name, datatype=each.datatype, shape=(-1, *each.dims))
+                for each in config.inputs
+            ),
             outputs=tuple(
-                SimpleNamespace(name=each.name, datatype=each.datatype, shape=(-1, *each.dims)) for each in config.outputs
+                SimpleNamespace(name=each.name, datatype=each.datatype, shape=(-1, *each.dims))
+                for each in config.outputs
             ),
         )
 
@@ -90,9 +95,9 @@ class FakeInferenceServer:
         ]
 
     def repository_index(self, ready_only: bool) -> list[Any]:
-        rows = [SimpleNamespace(name="identity", version=3, state="READY", reason="")]
+        rows = [SimpleNamespace(name="identity", version=3, state=ModelState.READY, reason="")]
         if not ready_only:
-            rows.append(SimpleNamespace(name="never_loaded", version=None, state="", reason=""))
+            rows.append(SimpleNamespace(name="never_loaded", version=None, state=ModelState.UNKNOWN, reason=""))
         return rows
 
     def labels(self, name: str, version: int, output: str) -> tuple[str, ...] | None:

@@ -1,6 +1,6 @@
 """The contract of a backend, on one page.
 
-    registry.create_backend_model(...)  ->  BackendModel: one version of one model, as a runtime holds it
+    registry.open_model(...)  ->  BackendModel: one version of one model, as a runtime holds it
     BackendModel.create_instance(...)   ->  BackendInstance: one executor, used by one thread
     BackendInstance.execute(requests)   ->  Execution: an answer for each request, and when the work was done
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
+from aisle_server.inference_server import InferenceServer, ModelVersionStatistics
 from aisle_server.statistics import FailureReason, StatisticsSnapshot
-
-if TYPE_CHECKING:
-    from aisle_server.inference_server import InferenceServer, ModelVersionStatistics
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -36,7 +34,9 @@ def _counter(name: str, text: str, value: Callable[[StatisticsSnapshot], float])
 _METRICS: Final = (
     _counter("nv_inference_request_success", "Requests answered", lambda s: s.success.count),
     _counter("nv_inference_count", "Rows inferred; cached answers are not counted", lambda s: s.inference_count),
-    _counter("nv_inference_exec_count", "Batches executed; cached answers are not counted", lambda s: s.execution_count),
+    _counter(
+        "nv_inference_exec_count", "Batches executed; cached answers are not counted", lambda s: s.execution_count
+    ),
     _counter(
         "nv_inference_request_duration_us",
         "Microseconds from acceptance to answer, over all requests answered",

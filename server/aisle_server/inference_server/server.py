@@ -67,6 +67,7 @@ class InferenceServer:
         self._metadata = ServerMetadata(name, version)
         self._is_readiness_strict = strict_readiness
         self._state = _State.STARTING
+        self._is_exit_announced = False
 
     async def start(self, models: Iterable[str] | None = None) -> Mapping[str, str]:
         """Load models, then answer requests.
@@ -84,6 +85,10 @@ class InferenceServer:
         if self._state is _State.STARTING:
             self._state = _State.RUNNING
         return failures
+
+    def announce_exit(self) -> None:
+        """Say from now on that the server is on its way out. Requests are answered as before, until `stop`."""
+        self._is_exit_announced = True
 
     async def stop(self, timeout_s: float) -> bool:
         """Refuse new requests, answer the accepted ones, and give everything back. Safe to call twice.
@@ -232,7 +237,7 @@ class InferenceServer:
         return None
 
     def _refuse_when_exiting(self) -> None:
-        if self._state is _State.EXITING:
+        if self._is_exit_announced or self._state is _State.EXITING:
             raise UnavailableError(messages.SERVER_EXITING)
 
     def _not_running(self, request: InferenceRequest) -> UnavailableError:

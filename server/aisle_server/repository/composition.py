@@ -53,7 +53,7 @@ def _step_config(ensemble: str, step: EnsembleStep, table: ServingTable) -> Mode
     if model.ready_versions():
         raise InvalidArgumentError(f"{depends} whose required version {step.model_version} is not loaded")
     reasons = [(number, each.reason) for number, each in sorted(model.versions.items())]
-    reason = model.failure or messages.version_states(reasons)
+    reason = model.failure or messages.version_states(reasons).rstrip()
     raise InvalidArgumentError(
         f"{depends} which has no loaded version. Model '{name}' loading failed with error: {reason}"
     )

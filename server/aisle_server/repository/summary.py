@@ -44,7 +44,7 @@ def table(index: Iterable[ModelIndex]) -> str:
     rows: list[Sequence[str]] = [("Model", "Version", "State", "Reason")]
     for line in index:
         version = "-" if line.version is None else str(line.version)
-        rows.append((line.name, version, line.state.value or "-", line.reason))
+        rows.append((line.name, version, line.state or "-", " ".join(line.reason.split())))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join(
         "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3])).rstrip()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.abc import MetaPathFinder
@@ -23,12 +24,19 @@ from importlib.machinery import (
     ExtensionFileLoader,
     FileFinder,
     ModuleSpec,
+    PathFinder,
     SourceFileLoader,
 )
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
+
+_NAME_PREFIX: Final = "triton_python_model_"
+_NAMES: Final = re.compile(rf"{_NAME_PREFIX}[0-9a-f]{{32}}\.?")
+UTILS_MODULE: Final = "triton_python_backend_utils"
+# As it was before any model ran: some models put their own directory on sys.path, and it would answer for all the others.
+_PATH_OF_THE_PROCESS: Final = tuple(sys.path)
 
 
 class ModelPackage:
@@ -40,7 +48,7 @@ class ModelPackage:
         Args:
             directory: The version directory.
         """
-        self.name = f"triton_python_model_{uuid4().hex}"
+        self.name = f"{_NAME_PREFIX}{uuid4().hex}"
         self._directory = directory
         self._siblings: dict[str, bool] = {}
         self._finder = _PackageFinder(self.name, {**vars(builtins), "__import__": self._import})
@@ -107,6 +115,11 @@ class ModelPackage:
         return known
 
 
+def without_package_names(text: str) -> str:
+    """Return the text of an exception with modules named as their files are, not by the package of one import."""
+    return _NAMES.sub("", text)
+
+
 class _PackageFinder(MetaPathFinder):
     """Finds the modules of one package."""
 
@@ -147,7 +160,8 @@ class _ModelCodeLoader(SourceFileLoader):
 
 
 def _is_installed(top: str) -> bool:
-    try:
-        return importlib.util.find_spec(top) is not None
-    except ValueError:  # a module that was made without a spec, such as __main__
-        return True
+    return (
+        top == UTILS_MODULE
+        or top in sys.stdlib_module_names
+        or PathFinder.find_spec(top, list(_PATH_OF_THE_PROCESS)) is not None
+    )

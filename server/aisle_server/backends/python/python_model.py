@@ -22,7 +22,7 @@ from aisle_server.backends.model_files import model_path, without_directories
 from aisle_server.backends.python import triton_python_backend_utils
 from aisle_server.backends.python.current_model import CurrentModel, running
 from aisle_server.backends.python.errors import TritonModelException
-from aisle_server.backends.python.model_package import ModelPackage
+from aisle_server.backends.python.model_package import UTILS_MODULE, ModelPackage, without_package_names
 from aisle_server.backends.python.python_instance import PythonInstance
 from aisle_server.errors import InferenceServerError, InvalidArgumentError, UnsupportedError
 from aisle_server.model_config.json_form import from_json_form, to_json_form
@@ -30,7 +30,6 @@ from aisle_server.model_config.schema import ModelConfig
 
 DEFAULT_MODEL_FILENAME: Final = "model.py"
 MODEL_CLASS: Final = "TritonPythonModel"
-UTILS_MODULE: Final = "triton_python_backend_utils"
 
 _log = logging.getLogger(__name__)
 
@@ -168,5 +167,5 @@ class PythonModel:
             except (Exception, SystemExit) as error:
                 _log.warning("%s", prefix, exc_info=error)
                 raise InvalidArgumentError(
-                    f"{prefix}: {type(error).__name__}: {without_directories(str(error))}"
+                    f"{prefix}: {type(error).__name__}: {without_package_names(without_directories(str(error)))}"
                 ) from error

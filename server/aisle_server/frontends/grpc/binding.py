@@ -5,7 +5,6 @@ The RPCs are read off the service's descriptor, so none can be forgotten: one th
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import time
@@ -31,7 +30,9 @@ def function_name(rpc: str) -> str:
     return _CAPITAL.sub("_", rpc).lower()
 
 
-def bind(service: ServiceDescriptor, servicer: object, not_offered: Mapping[str, str]) -> grpc.GenericRpcHandler:
+def bind(
+    service: ServiceDescriptor, servicer: object, not_offered: Mapping[str, str]
+) -> grpc.GenericRpcHandler[Any, Any]:
     """Return a service's RPCs as grpc.aio takes them.
 
     Args:
@@ -45,7 +46,9 @@ def bind(service: ServiceDescriptor, servicer: object, not_offered: Mapping[str,
     )
 
 
-def _handler(method: MethodDescriptor, servicer: object, not_offered: Mapping[str, str]) -> grpc.RpcMethodHandler:
+def _handler(
+    method: MethodDescriptor, servicer: object, not_offered: Mapping[str, str]
+) -> grpc.RpcMethodHandler[Any, Any]:
     function = getattr(servicer, function_name(method.name), None)
     if function is None:
         function = _refusal(not_offered.get(method.name, f"{method.name} is not offered"))

@@ -6,19 +6,16 @@ Source: Triton inference protocol; statistics and model repository extensions.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from aisle_protocol.generated import grpc_service_pb2 as pb
+from aisle_server.inference_server import (
+    ModelIndex,
+    ModelMetadata,
+    ModelVersionStatistics,
+    ServerMetadata,
+    TensorMetadata,
+)
 from aisle_server.statistics import BatchSnapshot, Duration
-
-if TYPE_CHECKING:
-    from aisle_server.inference_server import (
-        ModelIndex,
-        ModelMetadata,
-        ModelVersionStatistics,
-        ServerMetadata,
-        TensorMetadata,
-    )
 
 
 def server_metadata(metadata: ServerMetadata) -> pb.ServerMetadataResponse:
@@ -44,7 +41,7 @@ def repository_index(models: Iterable[ModelIndex]) -> pb.RepositoryIndexResponse
             pb.RepositoryIndexResponse.ModelIndex(
                 name=model.name,
                 version="" if model.version is None else str(model.version),
-                state=model.state,
+                state=model.state.value,
                 reason=model.reason,
             )
             for model in models

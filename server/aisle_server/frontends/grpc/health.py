@@ -8,14 +8,13 @@ Source: gRPC Health Checking Protocol, `grpc.health.v1`.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from grpc_health.v1 import health_pb2
 
+from aisle_server.errors import UnavailableError
 from aisle_server.frontends.grpc.call import Call
-
-if TYPE_CHECKING:
-    from aisle_server.inference_server import InferenceServer
+from aisle_server.inference_server import InferenceServer
 
 WATCH_INTERVAL_S: Final = 0.5
 
@@ -53,6 +52,9 @@ class HealthServicer:
                 continue
 
     def _status(self) -> Any:
-        serves = self._server.is_ready() and not self._stopping.is_set()
         kinds = health_pb2.HealthCheckResponse
+        try:
+            serves = not self._stopping.is_set() and self._server.is_ready()
+        except UnavailableError:
+            serves = False
         return kinds.SERVING if serves else kinds.NOT_SERVING

@@ -5,8 +5,6 @@ Source: gRPC core channel arguments; tritonserver's gRPC flags.
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from typing import Any, Final
 
 import grpc
@@ -19,7 +17,6 @@ from aisle_server.frontends.grpc.health import HealthServicer
 from aisle_server.frontends.grpc.servicer import NOT_OFFERED, InferenceServicer
 from aisle_server.options import GrpcOptions, KeepaliveOptions, TlsOptions
 
-_log = logging.getLogger(__name__)
 # grpc_compression_level of gRPC core: which algorithm that means is agreed with each caller.
 _COMPRESSION_LEVELS: Final = {"none": 0, "low": 1, "medium": 2, "high": 3}
 
@@ -63,20 +60,15 @@ class GrpcEndpoint:
         await self._server.start()
         return address_text(self._options.address, port)
 
-    async def stop(self, grace_s: float) -> bool:
+    async def stop(self, grace_s: float) -> None:
         """Refuse what is new, and answer what was accepted.
 
         Args:
             grace_s: When this has passed, calls under way are cancelled.
-
-        Returns:
-            Whether all that was accepted has been answered.
         """
         self._inference.stop_accepting()
         self._health.stop_accepting()
-        started = asyncio.get_running_loop().time()
         await self._server.stop(grace_s)
-        return asyncio.get_running_loop().time() - started < grace_s
 
 
 def channel_arguments(options: GrpcOptions) -> list[tuple[str, int]]:

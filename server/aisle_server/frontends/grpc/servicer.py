@@ -1,7 +1,7 @@
 """The RPCs of the inference service: plain functions of the decoded message and the call.
 
-They decide nothing about inference and know no gRPC library; `server.py` binds them to one. An RPC `ModelInfer` is the method `model_infer`;
-one that is not offered has its reason in `NOT_OFFERED` instead.
+They decide nothing about inference and know no gRPC library; `server.py` binds them to one. An RPC `ModelInfer` is the method
+`model_infer`; one that is not offered has its reason in `NOT_OFFERED` instead.
 
 Source: Triton inference protocol, service `GRPCInferenceService`.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aisle_protocol.generated import grpc_service_pb2 as pb
 from aisle_server import messages
@@ -23,12 +23,9 @@ from aisle_server.frontends.grpc.convert import decode_class_counts, decode_requ
 from aisle_server.frontends.grpc.streaming import answer_in_order
 from aisle_server.frontends.model_version import parse_model_version
 from aisle_server.frontends.status import told
-from aisle_server.inference import InferenceResponse, Tensor
+from aisle_server.inference_server import InferenceServer
 from aisle_server.model_config.message import to_message
 from aisle_server.model_config.schema import ModelConfig
-
-if TYPE_CHECKING:
-    from aisle_server.inference_server import InferenceServer
 
 _log = logging.getLogger(__name__)
 _DECOUPLED_ON_STREAM: Final = "models with decoupled transaction policy are not offered"
@@ -163,17 +160,19 @@ class InferenceServicer:
         self, message: pb.ModelInferRequest, config: ModelConfig, version: int, deadline_ns: int | None
     ) -> pb.ModelInferResponse:
         request = decode_request(message, config, version, deadline_ns)
-        class_counts = decode_class_counts(message) if message.outputs else None
+        if not message.outputs:
+            response = await self._server.infer(request)
+            return encode_response(response, response.outputs)
+        class_counts = decode_class_counts(message)
+        # Looked up now: when the answer comes, the version may be on its way out.
+        labels = {name: self._server.labels(config.name, version, name) or () for name in class_counts}
         response = await self._server.infer(request)
-        outputs = response.outputs
-        if class_counts:
-            outputs = tuple(
-                self._classified(tensor, class_counts.get(tensor.name, 0), response, config) for tensor in outputs
-            )
-        return encode_response(response, outputs)
-
-    def _classified(self, tensor: Tensor, count: int, response: InferenceResponse, config: ModelConfig) -> Tensor:
-        if not count:
-            return tensor
-        labels = self._server.labels(response.model_name, response.model_version, tensor.name) or ()
-        return classify(tensor, count, labels, is_batching=config.is_batching)
+        return encode_response(
+            response,
+            [
+                classify(tensor, class_counts[tensor.name], labels[tensor.name], is_batching=config.is_batching)
+                if tensor.name in class_counts
+                else tensor
+                for tensor in response.outputs
+            ],
+        )

@@ -57,7 +57,7 @@ async def answer_in_order(
             raise UnavailableError(messages.SHUTTING_DOWN)
         reader.result()
     finally:
-        left = [stop, reader, *under_way]
+        left: list[asyncio.Future[Any]] = [stop, reader, *under_way]
         for each in left:
             each.cancel()
         await asyncio.gather(*left, return_exceptions=True)

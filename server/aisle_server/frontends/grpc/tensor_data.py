@@ -114,7 +114,7 @@ def _fault(raw: bytes, name: str, datatype: str, shape: Sequence[int], origin: O
         if expected is None:
             return InvalidArgumentError(messages.unexpected_input(name, model))
         return InvalidArgumentError(
-            messages.datatype_mismatch(origin.log_prefix, name, model, datatype, expected.datatype)
+            messages.wrong_datatype(origin.log_prefix, name, model, datatype, expected.datatype)
         )
     if -1 in shape:
         return InvalidArgumentError(messages.dimension_unspecified(name, model, shape))

@@ -5,9 +5,6 @@ Source: Triton inference protocol, "Health" over HTTP; Prometheus text format.
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING
-
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -17,11 +14,7 @@ from aisle_server.errors import InferenceServerError
 from aisle_server.frontends.metrics import CONTENT_TYPE, render_metrics
 from aisle_server.frontends.model_version import parse_model_version
 from aisle_server.frontends.status import told
-
-if TYPE_CHECKING:
-    from aisle_server.inference_server import InferenceServer
-
-_log = logging.getLogger(__name__)
+from aisle_server.inference_server import InferenceServer
 
 
 def health_app(server: InferenceServer) -> Starlette:

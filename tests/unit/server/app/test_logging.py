@@ -28,5 +28,7 @@ def test_a_line_tells_severity_time_and_place(is_iso8601: bool, pattern: str) ->
 
 
 def test_a_line_cannot_be_forged() -> None:
-    """Line breaks within a text, which callers may have chosen, do not begin a new line."""
-    assert "\n" not in _line("model 'a\r\nE1121 all is lost' is not found")
+    """Line breaks within a text, which callers may have chosen, do not begin a line that looks like one of ours."""
+    lines = _line("model 'a\r\nE1121 all is lost' is not found").splitlines()
+    assert lines[1:] == ["    E1121 all is lost' is not found"]
+    assert lines[0].endswith("model 'a\\r")

@@ -117,9 +117,17 @@ def test_an_endpoint_may_be_forbidden(tmp_path: Path, flag: str, field: str) -> 
         (["--grpc-use-ssl=true"], "--grpc-use-ssl is on; expected --grpc-server-cert and --grpc-server-key with it"),
         (["--grpc-use-ssl-mutual=true"], "--grpc-use-ssl-mutual is on and --grpc-use-ssl is off; expected both"),
         (["--grpc-server-cert={pem}"], "--grpc-server-cert is given and --grpc-use-ssl is off"),
-        (["--grpc-use-ssl=true", "--grpc-server-cert=/no.pem"], "--grpc-server-cert names '/no.pem', which is not a file"),
         (
-            ["--grpc-use-ssl=true", "--grpc-use-ssl-mutual=true", "--grpc-server-cert={pem}", "--grpc-server-key={pem}"],
+            ["--grpc-use-ssl=true", "--grpc-server-cert=/no.pem"],
+            "--grpc-server-cert names '/no.pem', which is not a file",
+        ),
+        (
+            [
+                "--grpc-use-ssl=true",
+                "--grpc-use-ssl-mutual=true",
+                "--grpc-server-cert={pem}",
+                "--grpc-server-key={pem}",
+            ],
             "--grpc-use-ssl-mutual is on; expected --grpc-root-cert with it",
         ),
         (
@@ -132,7 +140,9 @@ def test_contradictory_flags_do_not_start(tmp_path: Path, arguments: list[str], 
     """Flags that contradict each other or cannot be honoured end the command with a text that names them."""
     pem = tmp_path / "x.pem"
     pem.touch()
-    result = CliRunner().invoke(serve, ["--model-repository", str(tmp_path), *(each.format(pem=pem) for each in arguments)])
+    result = CliRunner().invoke(
+        serve, ["--model-repository", str(tmp_path), *(each.format(pem=pem) for each in arguments)]
+    )
     assert result.exit_code == 2
     assert f"Error: {text}" in result.output
 

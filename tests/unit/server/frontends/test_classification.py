@@ -51,7 +51,7 @@ def test_what_has_no_order_is_refused(datatype: str) -> None:
 
 def test_too_many_classes_are_refused() -> None:
     """An output of more than a million elements a row is not sorted for a caller."""
-    with pytest.raises(InvalidArgumentError, match="^classification output tensor too large$"):
+    with pytest.raises(InvalidArgumentError, match=r"^classification output tensor too large$"):
         classify(Tensor("Y", "UINT8", np.zeros((1, 1_000_001), np.uint8)), 1, (), is_batching=True)
 
 

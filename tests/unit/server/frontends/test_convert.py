@@ -138,10 +138,20 @@ def test_parameters_reach_the_model_and_the_queue() -> None:
     ("name", "field", "value", "text"),
     [
         ("priority", "int64_param", -1, "invalid value for 'priority', expected value >= 0."),
-        ("priority", "string_param", "1", "invalid value type for 'priority' parameter, expected int64_param or uint64_param."),
+        (
+            "priority",
+            "string_param",
+            "1",
+            "invalid value type for 'priority' parameter, expected int64_param or uint64_param.",
+        ),
         ("timeout", "uint64_param", 1, "invalid value type for 'timeout' parameter, expected int64_param."),
         ("timeout", "int64_param", -1, "invalid value for 'timeout', got -1, expected value >= 0."),
-        ("sequence_id", "bool_param", True, "invalid value type for 'sequence_id' parameter, expected int64_param or string_param."),
+        (
+            "sequence_id",
+            "bool_param",
+            True,
+            "invalid value type for 'sequence_id' parameter, expected int64_param or string_param.",
+        ),
         ("sequence_start", "int64_param", 1, "invalid value type for 'sequence_start' parameter, expected bool_param."),
         ("sequence_end", "string_param", "", "invalid value type for 'sequence_end' parameter, expected bool_param."),
         (
@@ -195,16 +205,32 @@ def test_data_that_does_not_fill_its_shape_is_refused() -> None:
 @pytest.mark.parametrize(
     ("datatype", "shape", "text"),
     [
-        ("FP32", [-1, 16], "All input dimensions should be specified for input 'INPUT0' for model 'identity', got [-1,16]"),
+        (
+            "FP32",
+            [-1, 16],
+            "All input dimensions should be specified for input 'INPUT0' for model 'identity', got [-1,16]",
+        ),
         ("FP32", [1, -7], "tensor 'INPUT0' contains an invalid dimension in shape [1,-7]"),
         ("BYTES", [-2], "tensor 'INPUT0' contains an invalid dimension in shape [-2]"),
         ("FP32", [2**40, 2**40], "byte size for tensor 'INPUT0' exceeds maximum size of 9223372036854775807"),
         ("FP32", [2**61], "byte size for tensor 'INPUT0' exceeds maximum size of 9223372036854775807"),
         ("FP32", [0, 2**62], "tensor 'INPUT0' contains an invalid dimension in shape [0,4611686018427387904]"),
-        ("BYTES", [2**62], "expected 4611686018427387904 string elements for inference input 'INPUT0' for model 'identity', got 0"),
+        (
+            "BYTES",
+            [2**62],
+            "expected 4611686018427387904 string elements for inference input 'INPUT0' for model 'identity', got 0",
+        ),
         ("BYTES", [0, 2**62], "tensor 'INPUT0' contains an invalid dimension in shape [0,4611686018427387904]"),
-        ("fp32", [1], "[request id: <id_unknown>] inference input 'INPUT0' data-type is 'fp32', but model 'identity' expects 'FP32'"),
-        ("", [1], "[request id: <id_unknown>] inference input 'INPUT0' data-type is '', but model 'identity' expects 'FP32'"),
+        (
+            "fp32",
+            [1],
+            "[request id: <id_unknown>] inference input 'INPUT0' data-type is 'fp32', but model 'identity' expects 'FP32'",
+        ),
+        (
+            "",
+            [1],
+            "[request id: <id_unknown>] inference input 'INPUT0' data-type is '', but model 'identity' expects 'FP32'",
+        ),
     ],
 )
 def test_impossible_tensors_are_refused(datatype: str, shape: list[int], text: str) -> None:
@@ -225,8 +251,14 @@ def test_an_unknown_datatype_of_an_unknown_input_is_an_unknown_input() -> None:
     ("raw", "text"),
     [
         (b"\x01\x00\x00\x00a", "expected 2 string elements for inference input 'X' for model 'titles', got 1"),
-        (b"\0\0\0\0" * 3, "unexpected number of string elements 3 for inference input 'X' for model 'titles', expecting 2"),
-        (b"\0\0\0\0" * 9, "unexpected number of string elements 3 for inference input 'X' for model 'titles', expecting 2"),
+        (
+            b"\0\0\0\0" * 3,
+            "unexpected number of string elements 3 for inference input 'X' for model 'titles', expecting 2",
+        ),
+        (
+            b"\0\0\0\0" * 9,
+            "unexpected number of string elements 3 for inference input 'X' for model 'titles', expecting 2",
+        ),
         (
             b"\0\0\0\0\x01\x02",
             "incomplete string length indicator for inference input 'X' for model 'titles', "
@@ -292,7 +324,7 @@ def test_shared_memory_is_unknown() -> None:
     message = pb.ModelInferRequest()
     tensor = message.inputs.add(name="INPUT0", datatype="FP32", shape=[1, 16])
     tensor.parameters["shared_memory_region"].string_param = "r"
-    with pytest.raises(NotFoundError, match="^Unable to find shared memory region: 'r'$"):
+    with pytest.raises(NotFoundError, match=r"^Unable to find shared memory region: 'r'$"):
         _decoded(message)
     tensor.contents.fp32_contents.append(1)
     assert _refused(message) == (
@@ -331,10 +363,12 @@ def test_classes_do_not_go_into_shared_memory() -> None:
     message = pb.ModelInferRequest()
     output = message.outputs.add(name="A")
     output.parameters["shared_memory_region"].string_param = "r"
-    with pytest.raises(NotFoundError, match="^Unable to find shared memory region: 'r'$"):
+    with pytest.raises(NotFoundError, match=r"^Unable to find shared memory region: 'r'$"):
         decode_class_counts(message)
     output.parameters["classification"].int64_param = 1
-    with pytest.raises(InvalidArgumentError, match="^output can't set both 'shared_memory_region' and 'classification'$"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"^output can't set both 'shared_memory_region' and 'classification'$"
+    ):
         decode_class_counts(message)
 
 
@@ -369,5 +403,5 @@ def test_strided_outputs_are_written_row_by_row() -> None:
 def test_an_output_of_another_type_is_the_models_fault() -> None:
     """An array that is not of its output's datatype is an internal error that names the output."""
     tensor = Tensor("A", "INT8", np.array([1.5]))
-    with pytest.raises(InternalError, match="^output 'A' of model 'm' is not INT8: "):
+    with pytest.raises(InternalError, match=r"^output 'A' of model 'm' is not INT8: "):
         encode_response(InferenceResponse("m", 1), (tensor,))

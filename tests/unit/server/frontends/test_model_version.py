@@ -9,7 +9,8 @@ from aisle_server.frontends.model_version import parse_model_version
 
 
 @pytest.mark.parametrize(
-    ("text", "version"), [("", -1), ("1", 1), ("0", 0), ("+7", 7), (" 12", 12), ("1abc", 1), (str(2**63 - 1), 2**63 - 1)]
+    ("text", "version"),
+    [("", -1), ("1", 1), ("0", 0), ("+7", 7), (" 12", 12), ("1abc", 1), (str(2**63 - 1), 2**63 - 1)],
 )
 def test_numbers_are_read_as_stol_reads_them(text: str, version: int) -> None:
     """An empty version is the latest; blanks in front and letters behind a number are passed over."""

@@ -64,7 +64,11 @@ async def test_an_unknown_model_is_not_ready() -> None:
 async def test_the_server_tells_who_it_is() -> None:
     """ServerMetadata tells name, version and extensions."""
     answer = await InferenceServicer(FakeInferenceServer()).server_metadata(pb.ServerMetadataRequest(), FakeCall())
-    assert (answer.name, answer.version, list(answer.extensions)) == ("aisle", "1.2.3", ["classification", "statistics"])
+    assert (answer.name, answer.version, list(answer.extensions)) == (
+        "aisle",
+        "1.2.3",
+        ["classification", "statistics"],
+    )
 
 
 async def test_a_model_tells_its_tensors() -> None:
@@ -78,7 +82,9 @@ async def test_a_model_tells_its_tensors() -> None:
 
 async def test_a_model_tells_its_configuration() -> None:
     """ModelConfig gives the configuration as the protocol's message."""
-    answer = await InferenceServicer(FakeInferenceServer()).model_config(pb.ModelConfigRequest(name="identity"), FakeCall())
+    answer = await InferenceServicer(FakeInferenceServer()).model_config(
+        pb.ModelConfigRequest(name="identity"), FakeCall()
+    )
     assert (answer.config.name, answer.config.max_batch_size) == ("identity", 8)
     assert answer.config.input[0].name == "INPUT0"
 
@@ -119,7 +125,7 @@ async def test_the_index_lists_models_that_were_never_loaded() -> None:
     ]
     answer = await servicer.repository_index(pb.RepositoryIndexRequest(ready=True), FakeCall())
     assert [each.name for each in answer.models] == ["identity"]
-    with pytest.raises(UnsupportedError, match="^'repository_name' specification is not supported$"):
+    with pytest.raises(UnsupportedError, match=r"^'repository_name' specification is not supported$"):
         await servicer.repository_index(pb.RepositoryIndexRequest(repository_name="r"), FakeCall())
 
 
@@ -145,7 +151,9 @@ async def test_an_unknown_model_is_told_before_a_wrong_parameter() -> None:
 async def test_a_decoupled_model_is_not_for_model_infer() -> None:
     """A decoupled model is refused in Triton's words."""
     server = FakeInferenceServer(configs=(replace(IDENTITY, decoupled=True),))
-    with pytest.raises(UnsupportedError, match="^ModelInfer RPC doesn't support models with decoupled transaction policy$"):
+    with pytest.raises(
+        UnsupportedError, match=r"^ModelInfer RPC doesn't support models with decoupled transaction policy$"
+    ):
         await InferenceServicer(server).model_infer(infer_message(INPUT0=ROW), FakeCall())
 
 
@@ -164,7 +172,9 @@ async def test_a_stopping_server_refuses_inference() -> None:
     """Once the server stops, ModelInfer answers UNAVAILABLE in Triton's words."""
     servicer = InferenceServicer(FakeInferenceServer())
     servicer.stop_accepting()
-    with pytest.raises(UnavailableError, match="^GRPC server is shutting down and has stopped accepting new requests.$"):
+    with pytest.raises(
+        UnavailableError, match=r"^GRPC server is shutting down and has stopped accepting new requests.$"
+    ):
         await servicer.model_infer(infer_message(INPUT0=ROW), FakeCall())
 
 
@@ -175,9 +185,9 @@ async def test_shared_memory_is_empty() -> None:
     assert not (await servicer.cuda_shared_memory_status(pb.CudaSharedMemoryStatusRequest(), call)).regions
     await servicer.system_shared_memory_unregister(pb.SystemSharedMemoryUnregisterRequest(name="r"), call)
     await servicer.cuda_shared_memory_unregister(pb.CudaSharedMemoryUnregisterRequest(name="r"), call)
-    with pytest.raises(NotFoundError, match="^Unable to find system shared memory region: 'r'$"):
+    with pytest.raises(NotFoundError, match=r"^Unable to find system shared memory region: 'r'$"):
         await servicer.system_shared_memory_status(pb.SystemSharedMemoryStatusRequest(name="r"), call)
-    with pytest.raises(NotFoundError, match="^Unable to find cuda shared memory region: 'r'$"):
+    with pytest.raises(NotFoundError, match=r"^Unable to find cuda shared memory region: 'r'$"):
         await servicer.cuda_shared_memory_status(pb.CudaSharedMemoryStatusRequest(name="r"), call)
 
 

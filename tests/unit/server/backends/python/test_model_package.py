@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from aisle_server.backends.python import triton_python_backend_utils
 from aisle_server.backends.python.model_package import ModelPackage
 
 
@@ -104,6 +105,31 @@ def test_what_is_installed_goes_before_a_neighbour_of_its_name(version_directory
     (version_directory / "json.py").write_text("dumps = None\n")
     package = ModelPackage(version_directory)
     assert package.import_module("model").json.dumps is not None
+    package.close()
+
+
+def test_a_model_that_changes_sys_path_harms_no_other(version_directory, tmp_path, monkeypatch):
+    """Models that put their own directory on sys.path, as many do, still get their own files, and so do the others."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    hack = "import os, sys\nsys.path.insert(0, os.path.dirname(__file__))\nimport shapes\n"
+    other_directory = write(tmp_path / "other" / "1", word="second")
+    packages = []
+    for directory in (version_directory, other_directory):
+        (directory / "hacked.py").write_text(hack)
+        packages.append(ModelPackage(directory))
+    assert [package.import_module("hacked").shapes.WORD for package in packages] == ["first", "second"]
+    assert "shapes" not in sys.modules
+    for package in packages:
+        package.close()
+
+
+def test_a_copy_of_tritons_module_is_not_taken(version_directory):
+    """A triton_python_backend_utils.py that lies beside model.py for an editor's sake does not replace the server's."""
+    (version_directory / "triton_python_backend_utils.py").write_text("Tensor = None\n")
+    (version_directory / "reader.py").write_text("import triton_python_backend_utils as pb_utils\n")
+    package = ModelPackage(version_directory)
+    sys.modules.setdefault("triton_python_backend_utils", triton_python_backend_utils)
+    assert package.import_module("reader").pb_utils.Tensor is not None
     package.close()
 
 

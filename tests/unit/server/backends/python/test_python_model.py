@@ -298,6 +298,11 @@ EXECUTE = "    def execute(self, requests): pass\n"
             InvalidArgumentError,
             "failed to import: ModuleNotFoundError: No module named 'no_such",
         ),
+        (
+            "from .labels import read",
+            InvalidArgumentError,
+            r"failed to import: ModuleNotFoundError: No module named 'labels'",
+        ),
         ("raise SystemExit(3)", InvalidArgumentError, "failed to import: SystemExit: 3"),
         ("def broken(:", InvalidArgumentError, "failed to import: SyntaxError"),
         ("class Other:\n" + EXECUTE, InvalidArgumentError, "has no class TritonPythonModel with a method execute"),
