@@ -94,6 +94,6 @@ def loaded_model(version_folder: Path, outputs: dict[str, tuple[int, ...]]) -> I
         model.initialize({"model_config": json.dumps(config)})
         yield model
     finally:
-        del sys.modules[backend.__name__]
+        sys.modules.pop(backend.__name__, None)  # the first of several models took it away
         for name in [name for name in sys.modules if name.split(".")[0] == package.__name__]:
             del sys.modules[name]
