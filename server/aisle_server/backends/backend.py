@@ -3,8 +3,9 @@
     registry.open_model(...)  ->  BackendModel: one version of one model, as a runtime holds it
     BackendModel.create_instance(...)   ->  BackendInstance: one executor, used by one thread
     BackendInstance.execute(requests)   ->  Execution: an answer for each request, and when the work was done
+    DecoupledInstance.execute_decoupled(requests, senders): any number of answers for each request, now or later
 
-Everything here blocks. `instance_group.py` gives each instance a thread of its own and is the only caller of `execute`.
+Everything here blocks. `instance_group` gives each instance a thread of its own and is the only caller of `execute`.
 A backend never sees a request of another model version, nor more rows in one call than `max_batch_size`.
 """
 
@@ -81,6 +82,36 @@ class BackendInstance(Protocol):
 
     def finalize(self) -> None:
         """Give everything back. Called once, after the last `execute`."""
+        ...
+
+
+class ResponseSender(Protocol):
+    """Takes the responses to one request of a decoupled model, from any thread, in the order in which they are sent."""
+
+    def send(self, result: InferenceResponse | InferenceServerError | None, *, is_final: bool) -> None:
+        """Pass a response on, and wait while the caller is far behind. What comes after the final response is dropped.
+
+        Args:
+            result: A response or an error; None, with `is_final`, when nothing but the end is left to say.
+            is_final: Whether it is the last.
+        """
+        ...
+
+
+class DecoupledInstance(BackendInstance, Protocol):
+    """An executor of a model whose configuration says `decoupled`: it may answer a request any number of times."""
+
+    def execute_decoupled(self, requests: Sequence[InferenceRequest], senders: Sequence[ResponseSender]) -> None:
+        """Take a batch. Responses may be sent before and after this returns; then the instance is free for the next batch.
+
+        Args:
+            requests: As for `execute`.
+            senders: One for each request, in order. Each gets a final response, sooner or later.
+
+        Raises:
+            InferenceServerError: Every request that has no final response yet ends with this error.
+            Exception: Likewise, and the reason goes to the log alone.
+        """
         ...
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aisle_server import messages
 from aisle_server.errors import InferenceServerError, InternalError, InvalidArgumentError, UnavailableError
-from aisle_server.inference import LATEST_VERSION, InferenceRequest, InferenceResponse
+from aisle_server.inference import LATEST_VERSION, InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.repository.composition import step_configs
 from aisle_server.repository.dependencies import closure, composing_models, dependents, find_cycle, load_levels
 from aisle_server.repository.description import ModelDescription, describe
@@ -72,6 +72,16 @@ class ModelRepository:
             InferenceServerError: As `ServedModel.infer`.
         """
         return self._table.served(request.model_name, request.model_version).infer(request)
+
+    def stream(self, request: InferenceRequest) -> AsyncGenerator[StreamedResponse, None]:
+        """Find the version that a request is for and check the request, at once; answer it, any number of times, when iterated.
+
+        Raises:
+            NotFoundError: No such model or version, or none is ready.
+            UnavailableError: The version is known, and is not ready.
+            InferenceServerError: As `ServedModel.stream`.
+        """
+        return self._table.served(request.model_name, request.model_version).stream(request)
 
     def all_served(self) -> tuple[ServedModel, ...]:
         """Return every version that is ready, by name and version."""

@@ -24,7 +24,7 @@ from aisle_server.backends.python.current_model import CurrentModel, running
 from aisle_server.backends.python.errors import TritonModelException
 from aisle_server.backends.python.model_package import UTILS_MODULE, ModelPackage, without_package_names
 from aisle_server.backends.python.python_instance import PythonInstance
-from aisle_server.errors import InferenceServerError, InvalidArgumentError, UnsupportedError
+from aisle_server.errors import InferenceServerError, InvalidArgumentError
 from aisle_server.model_config.json_form import from_json_form, to_json_form
 from aisle_server.model_config.schema import ModelConfig
 
@@ -66,7 +66,6 @@ class PythonModel:
 
         Raises:
             InvalidArgumentError: The code cannot be imported, has no TritonPythonModel, or contradicts its configuration.
-            UnsupportedError: The model asks for decoupled responses.
         """
         self._config = config
         self._version = version
@@ -135,10 +134,6 @@ class PythonModel:
                         f"auto_complete_config returned a {type(completed).__name__}; expected the ModelConfig"
                     )
                 config = from_json_form(completed.as_dict())
-        if config.decoupled:
-            raise UnsupportedError(
-                f"model '{config.name}' asks for decoupled responses, which the python backend of this server does not support"
-            )
         return config
 
     def _arguments(self, name: str, device: Device) -> dict[str, str]:

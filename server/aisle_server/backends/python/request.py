@@ -1,4 +1,4 @@
-"""`pb_utils.InferenceRequest` and `pb_utils.InferenceResponse`: what `execute` is given, and what it gives back.
+"""`pb_utils.InferenceRequest`: what `execute` is given, and what a model composes to execute another.
 
 Source: Triton's python backend, `triton_python_backend_utils`.
 """
@@ -6,11 +6,12 @@ Source: Triton's python backend, `triton_python_backend_utils`.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
-from aisle_server.backends.python.errors import TritonError, TritonModelException
+from aisle_server.backends.python.errors import TritonModelException
+from aisle_server.backends.python.response_sender import InferenceResponseSender, caller_has_left
 from aisle_server.backends.python.tensor import Tensor
 from aisle_server.inference import InferenceRequest as ServerRequest
 from aisle_server.inference import ParameterValue
@@ -59,15 +60,22 @@ class InferenceRequest:
         self._flags = flags
         self._timeout = timeout
         self._parameters: Mapping[str, ParameterValue] = parameters or {}
-        self._deadline_ns: int | None = None
+        self._has_left: Callable[[], bool] | None = None
+        self._response_sender: InferenceResponseSender | None = None
 
     @classmethod
-    def of_caller(cls, request: ServerRequest, output_names: Sequence[str]) -> InferenceRequest:
+    def of_caller(
+        cls,
+        request: ServerRequest,
+        output_names: Sequence[str],
+        response_sender: InferenceResponseSender | None = None,
+    ) -> InferenceRequest:
         """Show a request of the server to a model. Not of Triton's interface.
 
         Args:
             request: Of the server.
             output_names: All outputs of the model, which a caller who names none wants.
+            response_sender: Takes responses beside those that `execute` returns; None for none.
         """
         own = cls(
             request_id=request.id,
@@ -78,7 +86,8 @@ class InferenceRequest:
             timeout=request.timeout_us,
             parameters=request.parameters,
         )
-        own._deadline_ns = request.deadline_ns
+        own._has_left = partial(caller_has_left, request.cancellation, request.deadline_ns)
+        own._response_sender = response_sender
         return own
 
     def inputs(self) -> list[Tensor]:
@@ -114,8 +123,8 @@ class InferenceRequest:
         self._flags = flags
 
     def is_cancelled(self) -> bool:
-        """Return whether nobody waits for the answer any more, as far as it is known: the caller's deadline has passed."""
-        return self._deadline_ns is not None and time.monotonic_ns() > self._deadline_ns
+        """Return whether nobody waits for the answer any more: the caller has left, or the caller's deadline has passed."""
+        return self._has_left is not None and self._has_left()
 
     def exec(self, decoupled: bool = False) -> NoReturn:
         """Refuse: a python model cannot call other models on this server."""
@@ -128,11 +137,24 @@ class InferenceRequest:
         """Refuse as `exec` does."""
         self.exec(decoupled)
 
-    def get_response_sender(self) -> NoReturn:
-        """Refuse: a request has one response on this server."""
-        raise TritonModelException(
-            "decoupled responses are not supported by this server; return one InferenceResponse for each request"
-        )
+    @property
+    def has_response_sender(self) -> bool:
+        """Whether the model has asked for the response sender. Not of Triton's interface."""
+        return self._response_sender is not None and self._response_sender.is_taken
+
+    def get_response_sender(self) -> InferenceResponseSender:
+        """Return what sends responses to this request's caller, now or later.
+
+        A decoupled model sends as many as it likes, and ends with TRITONSERVER_RESPONSE_COMPLETE_FINAL. Another model may send its one
+        response this way; `execute` then returns None in its place, or None for all.
+
+        Raises:
+            TritonModelException: The model composed this request itself, to execute another model.
+        """
+        if self._response_sender is None:
+            raise TritonModelException("a request that a model has composed has no response sender")
+        self._response_sender.is_taken = True
+        return self._response_sender
 
     def set_release_flags(self, flags: int) -> None:
         """Accept the release of a request when it is answered, and refuse to execute it again.
@@ -144,74 +166,12 @@ class InferenceRequest:
             raise TritonModelException("rescheduling a request is not supported by this server")
 
 
-class InferenceResponse:
-    """The answer to one request: its tensors, or what was wrong with it."""
-
-    def __init__(
-        self,
-        output_tensors: Sequence[Tensor] = (),
-        error: TritonError | None = None,
-        parameters: Mapping[str, ParameterValue] | None = None,
-    ) -> None:
-        """Compose an answer.
-
-        Args:
-            output_tensors: Outputs by name; those that the caller did not ask for are dropped.
-            error: What was wrong; the tensors are ignored then.
-            parameters: For the caller.
-
-        Raises:
-            TritonModelException: Something else than tensors, an error or parameters was given.
-        """
-        for tensor in output_tensors:
-            if not isinstance(tensor, Tensor):
-                raise TritonModelException(
-                    f"a {type(tensor).__name__} was given as an output tensor; expected a Tensor"
-                )
-        if error is not None and not isinstance(error, TritonError):
-            raise TritonModelException(f"a {type(error).__name__} was given as an error; expected a TritonError")
-        for key, value in (parameters or {}).items():
-            if not isinstance(key, str) or not isinstance(value, bool | int | float | str):
-                raise TritonModelException(
-                    f"response parameter {key!r} is a {type(value).__name__}; expected bool, int, float or str"
-                )
-        self._output_tensors = list(output_tensors)
-        self._error = error
-        self._parameters: Mapping[str, ParameterValue] = dict(parameters or {})
-
-    def output_tensors(self) -> list[Tensor]:
-        """Return the tensors."""
-        return self._output_tensors
-
-    def has_error(self) -> bool:
-        """Return whether this answers with an error."""
-        return self._error is not None
-
-    def error(self) -> TritonError | None:
-        """Return the error, None for none."""
-        return self._error
-
-    def parameters(self) -> str:
-        """Return the parameters as a JSON object."""
-        return json.dumps(self._parameters)
-
-    def parameter_values(self) -> Mapping[str, ParameterValue]:
-        """Return the parameters. Not of Triton's interface."""
-        return self._parameters
-
-
 def get_input_tensor_by_name(inference_request: InferenceRequest, name: str) -> Tensor | None:
     """Return an input of a request, None when it did not come."""
     return next((tensor for tensor in inference_request.inputs() if tensor.name() == name), None)
 
 
-def get_output_tensor_by_name(inference_response: InferenceResponse, name: str) -> Tensor | None:
-    """Return an output of a response, None when it is not there."""
-    return next((tensor for tensor in inference_response.output_tensors() if tensor.name() == name), None)
-
-
 TRITONSERVER_REQUEST_FLAG_SEQUENCE_START = 1
 TRITONSERVER_REQUEST_FLAG_SEQUENCE_END = 2
-TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1
 TRITONSERVER_REQUEST_RELEASE_ALL = 1
 TRITONSERVER_REQUEST_RELEASE_RESCHEDULE = 2
