@@ -12,12 +12,13 @@ A backend never sees a request of another model version, nor more rows in one ca
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from aisle_server.errors import InferenceServerError
-from aisle_server.inference import InferenceRequest, InferenceResponse
+from aisle_server.inference import InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.model_config.schema import ModelConfig
 
 
@@ -34,6 +35,34 @@ class Device:
     id: int = 0
 
 
+class ResponseReader(Protocol):
+    """The responses to a request that one model has sent to another. Used from one thread at a time."""
+
+    def next(self) -> Future[StreamedResponse]:
+        """Ask for the next response. Not to be called after the final one."""
+        ...
+
+    def close(self) -> None:
+        """Say that nobody reads any further. Harmless after the final response."""
+        ...
+
+
+class ModelCaller(Protocol):
+    """Executes models of the server for a model. Called from any thread but that of the event loop, and never waits by itself."""
+
+    def infer(self, request: InferenceRequest) -> Future[InferenceResponse]:
+        """Execute a model that answers once. Cancelling the future says that the caller has left.
+
+        Returns:
+            Its response, or an InferenceServerError.
+        """
+        ...
+
+    def stream(self, request: InferenceRequest) -> ResponseReader:
+        """Execute a model that answers any number of times, or once."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class BackendOptions:
     """What the process grants a backend.
@@ -41,10 +70,12 @@ class BackendOptions:
     Attributes:
         intra_op_threads: Threads that one instance may compute with, so that instances do not fight over cores.
         settings: From `--backend-config <backend>,<key>=<value>`.
+        model_caller: Executes other models; None where there are none.
     """
 
     intra_op_threads: int = 1
     settings: Mapping[str, str] = field(default_factory=dict)
+    model_caller: ModelCaller | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -83,6 +83,14 @@ class ModelRepository:
         """
         return self._table.served(request.model_name, request.model_version).stream(request)
 
+    def infer_step(self, request: InferenceRequest) -> Coroutine[Any, Any, InferenceResponse]:
+        """Answer a request that a model makes while it answers its own: as `infer`, but a version that is leaving will do."""
+        return self._table.served_for_step(request.model_name, request.model_version).infer(request)
+
+    def stream_step(self, request: InferenceRequest) -> AsyncGenerator[StreamedResponse, None]:
+        """Answer, any number of times, a request that a model makes: as `stream`, but a version that is leaving will do."""
+        return self._table.served_for_step(request.model_name, request.model_version).stream(request)
+
     def all_served(self) -> tuple[ServedModel, ...]:
         """Return every version that is ready, by name and version."""
         return self._table.all_served()
@@ -290,7 +298,7 @@ class ModelRepository:
         name = description.config.name
         try:
             configs = step_configs(description.config, self._table)
-            served = await self._loader.load(description, number, self._infer_step, configs)
+            served = await self._loader.load(description, number, self.infer_step, configs)
         except InferenceServerError as error:
             _logger.error("model '%s' version %d failed to load: %s", name, number, error.message)
             return error
@@ -300,9 +308,6 @@ class ModelRepository:
         words = scheduling_text(served.config)
         _logger.info("model '%s' version %d loaded in %.2f s: %s", name, number, served.load_duration_s, words)
         return served
-
-    def _infer_step(self, request: InferenceRequest) -> Coroutine[Any, Any, InferenceResponse]:
-        return self._table.served_for_step(request.model_name, request.model_version).infer(request)
 
     def _serve(self, record: ModelRecord, description: ModelDescription, loaded: Mapping[int, ServedModel]) -> None:
         """Put newly loaded versions into service in the place of all that were there."""

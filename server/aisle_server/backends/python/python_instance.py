@@ -13,7 +13,6 @@ from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from aisle_protocol.datatypes import dtype_of
@@ -25,6 +24,7 @@ from aisle_server.backends.python.model_package import ModelPackage
 from aisle_server.backends.python.request import InferenceRequest as ShownRequest
 from aisle_server.backends.python.response import InferenceResponse as GivenResponse
 from aisle_server.backends.python.response_sender import InferenceResponseSender, OneResponse, caller_has_left
+from aisle_server.backends.python.tensor import as_bytes
 from aisle_server.errors import InferenceServerError, InternalError
 from aisle_server.inference import InferenceRequest, InferenceResponse, Tensor
 from aisle_server.messages import dims_text
@@ -183,7 +183,10 @@ class PythonInstance(BackendInstance):
     def _checked(self, output: ModelOutput, array: npt.NDArray[Any], request: InferenceRequest) -> npt.NDArray[Any]:
         described = f"model '{self._config.name}' returned output '{output.name}'"
         if output.datatype == "BYTES" and array.dtype.kind in "OS":
-            array = _as_bytes(array, described)
+            try:
+                array = as_bytes(array)
+            except TypeError as error:
+                raise InternalError(f"{described} with {error}") from None
         elif array.dtype != dtype_of(output.datatype):
             raise InternalError(f"{described} as {array.dtype}; expected {output.datatype}")
         dims = output.dims if output.reshape is None else output.reshape
@@ -196,20 +199,3 @@ class PythonInstance(BackendInstance):
 
 def _fits(shape: tuple[int, ...], dims: Dims) -> bool:
     return len(shape) == len(dims) and all(size == dim or dim < 0 for size, dim in zip(shape, dims, strict=True))
-
-
-def _as_bytes(array: npt.NDArray[Any], described: str) -> npt.NDArray[Any]:
-    elements = array.reshape(-1).tolist()
-    if array.dtype == np.object_ and all(type(element) is bytes for element in elements):
-        return array
-    converted = np.empty(len(elements), dtype=np.object_)
-    for index, element in enumerate(elements):
-        if isinstance(element, str):
-            converted[index] = element.encode()
-        elif isinstance(element, bytes):
-            converted[index] = bytes(element)
-        else:
-            raise InternalError(
-                f"{described} with an element that is a {type(element).__name__}; expected bytes or str"
-            )
-    return converted.reshape(array.shape)

@@ -47,7 +47,7 @@ def open_python_model(
         )
     # Where models look for it. A module of that name that is there already was put there by somebody who knows why.
     sys.modules.setdefault(UTILS_MODULE, triton_python_backend_utils)
-    return PythonModel(config, version, version_directory, filename.removesuffix(".py"))
+    return PythonModel(config, version, version_directory, filename.removesuffix(".py"), options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,9 @@ class _LoadedCode:
 class PythonModel:
     """One version of a python model: its code and its completed configuration."""
 
-    def __init__(self, config: ModelConfig, version: int, version_directory: Path, module_name: str) -> None:
+    def __init__(
+        self, config: ModelConfig, version: int, version_directory: Path, module_name: str, options: BackendOptions
+    ) -> None:
         """Import the code, and have it complete the configuration.
 
         Raises:
@@ -71,7 +73,7 @@ class PythonModel:
         self._version = version
         self._directory = version_directory.absolute()
         self._module_name = module_name
-        self._current = CurrentModel(config.name, version, self._directory)
+        self._current = CurrentModel(config.name, version, self._directory, options.model_caller)
         loaded = self._load()
         try:
             self._config = self._completed(loaded.model_class)
@@ -109,7 +111,7 @@ class PythonModel:
 
     def _load(self) -> _LoadedCode:
         with self._telling("failed to import"):
-            package = ModelPackage(self._directory)
+            package = ModelPackage(self._current)
             try:
                 module = package.import_module(self._module_name)
             except BaseException:

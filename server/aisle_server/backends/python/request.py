@@ -6,11 +6,15 @@ Source: Triton's python backend, `triton_python_backend_utils`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, Literal, overload
 
+from aisle_server.backends.backend import ModelCaller
+from aisle_server.backends.python.current_model import current_model
 from aisle_server.backends.python.errors import TritonModelException
+from aisle_server.backends.python.model_execution import ModelExecution
+from aisle_server.backends.python.response import InferenceResponse
 from aisle_server.backends.python.response_sender import InferenceResponseSender, caller_has_left
 from aisle_server.backends.python.tensor import Tensor
 from aisle_server.inference import InferenceRequest as ServerRequest
@@ -126,16 +130,52 @@ class InferenceRequest:
         """Return whether nobody waits for the answer any more: the caller has left, or the caller's deadline has passed."""
         return self._has_left is not None and self._has_left()
 
-    def exec(self, decoupled: bool = False) -> NoReturn:
-        """Refuse: a python model cannot call other models on this server."""
-        raise TritonModelException(
-            f"calling model '{self._model_name}' from a python model (business logic scripting) is not supported by this"
-            " server; use an ensemble"
-        )
+    @overload
+    def exec(self, decoupled: Literal[False] = False) -> InferenceResponse: ...
+    @overload
+    def exec(self, decoupled: Literal[True]) -> Iterator[InferenceResponse]: ...
+    def exec(self, decoupled: bool = False) -> InferenceResponse | Iterator[InferenceResponse]:
+        """Execute the model that this request names, and wait for what it answers.
 
-    async def async_exec(self, decoupled: bool = False) -> NoReturn:
-        """Refuse as `exec` does."""
-        self.exec(decoupled)
+        Args:
+            decoupled: Take any number of responses, as models that are decoupled give.
+
+        Returns:
+            The response, which may be an error; an iterator of responses when `decoupled`.
+
+        Raises:
+            TritonModelException: The request cannot be sent: no model is named, an input has elements that no datatype holds, or the
+                code that calls belongs to no model.
+        """
+        execution = ModelExecution(self.to_server_request(), _model_caller())
+        return iter(execution) if decoupled else execution.wait()
+
+    @overload
+    async def async_exec(self, decoupled: Literal[False] = False) -> InferenceResponse: ...
+    @overload
+    async def async_exec(self, decoupled: Literal[True]) -> Iterator[InferenceResponse]: ...
+    async def async_exec(self, decoupled: bool = False) -> InferenceResponse | Iterator[InferenceResponse]:
+        """Execute as `exec` does; other coroutines of the model run while this waits for the one response."""
+        execution = ModelExecution(self.to_server_request(), _model_caller())
+        return iter(execution) if decoupled else await execution
+
+    def to_server_request(self) -> ServerRequest:
+        """Return this request as the server takes it. Not of Triton's interface.
+
+        Raises:
+            TritonModelException: No model is named, or an input has elements that no datatype holds.
+        """
+        if not self._model_name:
+            raise TritonModelException("the request names no model; expected model_name")
+        return ServerRequest(
+            model_name=self._model_name,
+            inputs={tensor.name(): tensor.to_server_tensor() for tensor in self._inputs},
+            model_version=self._model_version,
+            id=self._request_id,
+            requested_outputs=tuple(self._requested_output_names),
+            parameters=self._parameters,
+            timeout_us=self._timeout,
+        )
 
     @property
     def has_response_sender(self) -> bool:
@@ -164,6 +204,15 @@ class InferenceRequest:
         """
         if flags & TRITONSERVER_REQUEST_RELEASE_RESCHEDULE:
             raise TritonModelException("rescheduling a request is not supported by this server")
+
+
+def _model_caller() -> ModelCaller:
+    model = current_model()
+    if model is None or model.model_caller is None:
+        raise TritonModelException(
+            "other models can be executed from a model's code alone, and here is no server that has any"
+        )
+    return model.model_caller
 
 
 def get_input_tensor_by_name(inference_request: InferenceRequest, name: str) -> Tensor | None:

@@ -191,10 +191,12 @@ class TestRequestAndResponse:
             request.set_release_flags(pb_utils.TRITONSERVER_REQUEST_RELEASE_RESCHEDULE)
         request.set_release_flags(pb_utils.TRITONSERVER_REQUEST_RELEASE_ALL)
 
-    async def test_calling_another_model_without_waiting_is_refused_too(self):
-        """async_exec answers as exec does."""
-        with pytest.raises(pb_utils.TritonModelException, match="use an ensemble"):
-            await pb_utils.InferenceRequest(model_name="other").async_exec()
+    async def test_other_models_are_executed_from_a_model_alone(self):
+        """Outside of a model's code, and without a model's name, nothing can be executed; both ways say so."""
+        with pytest.raises(pb_utils.TritonModelException, match="from a model's code alone"):
+            pb_utils.InferenceRequest(model_name="other").exec()
+        with pytest.raises(pb_utils.TritonModelException, match="expected model_name"):
+            await pb_utils.InferenceRequest().async_exec()
 
 
 class TestModelConfig:
