@@ -115,6 +115,10 @@ class BackendInstance(Protocol):
         """Give everything back. Called once, after the last `execute`."""
         ...
 
+    def is_healthy(self) -> bool:
+        """Whether it can execute at the moment; asked by the event loop. Those that live in the server's process always can."""
+        return True
+
 
 class ResponseSender(Protocol):
     """Takes the responses to one request of a decoupled model, from any thread, in the order in which they are sent."""

@@ -87,6 +87,7 @@ class InstanceThread:
         self._config = config
         self._inbox = inbox
         self._loop = loop
+        self._instance: BackendInstance | None = None
         self._started: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
 
@@ -101,14 +102,21 @@ class InstanceThread:
         Thread(target=self._run, args=(tuple(warmup_samples),), name=name, daemon=True).start()
         await self._started
 
+    def is_healthy(self) -> bool:
+        """Whether its instance can execute at the moment. Called on the event loop."""
+        instance = self._instance
+        return instance is None or instance.is_healthy()
+
     def _run(self, warmup_samples: tuple[WarmupSample, ...]) -> None:
         try:
             instance = self._create(warmup_samples)
         except InferenceServerError as error:
             self._post(_fail, self._started, error)
         else:
+            self._instance = instance
             self._post(_succeed, self._started)
             self._serve(instance)
+            self._instance = None
             self._finalize(instance)
         self._post(_succeed, self.ended)
 

@@ -113,6 +113,7 @@ class VersionLoader:
             labels=labels,
             load_duration_s=time.monotonic() - started,
             release=release,
+            is_healthy=lambda: group.is_healthy,
         )
 
     async def _open(self, config: ModelConfig, version: int, directory: Path) -> BackendModel:
