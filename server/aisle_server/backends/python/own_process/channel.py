@@ -1,8 +1,9 @@
 """Messages between the server and the process of an instance: Python objects over a socket, arrays beside them.
 
 Pickle's fifth protocol hands the memory of arrays out, so they go from the array to the socket and from the socket to the array without
-another copy. Shared memory would spare one copy in each direction; see `benchmarks` in the docstring of `process_model.py` for why
-that is not worth its names, its sizes and what a killed process leaves behind.
+another copy. A call with 64 bytes takes 0.2 ms there and back, one with 1.8 MB in each direction 1.2 ms (two cores, Python 3.11). A
+fresh piece of shared memory takes 0.8 ms to fill with 1.8 MB, more than the socket does; a piece that is kept and used again 0.03 ms,
+at the price of a pool of pieces whose sizes must be guessed and whose owners may be killed.
 
 What is unpickled can execute anything. Both ends are ours: the socket has no name, and the process runs a model of our repository.
 """
