@@ -32,11 +32,29 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "aisle_client.commands:categorize", "Ask a server for the category of a product, or of a catalogue."
     ),
     "status": Entry("aisle_client.commands:status", "Show whether a server is ready, and its models."),
-    "serve": Entry("aisle_server.__main__:serve", "Serve a model repository.", "server"),
-    "catalogue": Entry("aisle_training.commands.catalogue:catalogue", "Make a catalogue to train on.", "training"),
-    "train": Entry("aisle_training.commands.train:train", "Train classifiers on a catalogue.", "training"),
-    "evaluate": Entry("aisle_training.commands.evaluate:evaluate", "Evaluate a run on its test split.", "training"),
-    "export": Entry("aisle_training.commands.export:export", "Export a run to a model repository.", "training"),
+    "serve": Entry(
+        "aisle_server.__main__:serve", "Serve model repositories over Triton's inference protocol.", "server"
+    ),
+    "catalogue": Entry(
+        "aisle_training.commands.catalogue:catalogue",
+        "Import a shop's products, and split them for training.",
+        "training",
+    ),
+    "train": Entry(
+        "aisle_training.commands.train:train",
+        'Train the image, title and fusion classifier of RECIPE ("fashion", "tiny") on a catalogue.',
+        "training",
+    ),
+    "evaluate": Entry(
+        "aisle_training.commands.evaluate:evaluate",
+        "Measure the classifiers of RUN on its test split, beside a TF-IDF + linear SVM baseline.",
+        "training",
+    ),
+    "export": Entry(
+        "aisle_training.commands.export:export",
+        "Export a trained run as models that a Triton-style server loads.",
+        "training",
+    ),
 }
 
 

@@ -17,7 +17,7 @@ from aisle_client.catalogue import Progress, categorize_catalogue
 from aisle_client.catalogue_file import CatalogueFile
 from aisle_client.categories import Categorization
 from aisle_client.categorizer import Categorizer
-from aisle_client.errors import ClientError, RequestError
+from aisle_client.errors import ClientError, InvalidArgumentError, RequestError
 from aisle_client.inference import InferenceClient
 from aisle_client.options import ClientOptions
 from aisle_client.products import DEFAULT_MODEL
@@ -203,13 +203,14 @@ def _told() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise click.ClickException(_printable(" ".join(str(error).split()))) from error
+        text = error.reason if isinstance(error, InvalidArgumentError) else str(error)
+        raise click.ClickException(_printable(" ".join(text.split()))) from error
 
 
 def _sheet(answer: Categorization) -> str:
     width = max(len(category.label) for category in answer.alternatives)
     lines = [f"{category.label.ljust(width)}  {category.confidence:6.1%}" for category in answer.alternatives]
-    used = " and ".join(answer.used)
+    used = " and ".join({"image": "picture"}.get(name, name) for name in answer.used)
     lines.append(f"from {used}, by {answer.model} version {answer.version}, in {answer.latency_s * 1000:.0f} ms")
     return "\n".join(_printable(line) for line in lines)
 

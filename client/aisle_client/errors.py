@@ -11,6 +11,7 @@
     │   ├── DeadlineExceededError         the answer did not come in time
     │   ├── CallCancelledError            somebody cancelled the call
     │   ├── InvalidArgumentError          the request is wrong, and would be wrong again
+    │   │   └── PictureRefusedError           the server cannot read the picture
     │   ├── NotFoundError                 no such model or version
     │   ├── AccessDeniedError             who you are, or what you may do
     │   ├── UnsupportedError              the server does not offer this
@@ -99,6 +100,10 @@ class CallCancelledError(RequestError):
 
 class InvalidArgumentError(RequestError):
     """The server refuses the request, and would refuse it again."""
+
+
+class PictureRefusedError(InvalidArgumentError):
+    """The server cannot read the picture: it is none, damaged, or too large; `reason` says which."""
 
 
 class NotFoundError(RequestError):

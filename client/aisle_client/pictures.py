@@ -84,15 +84,15 @@ def _image_of(pixels: npt.NDArray[Any]) -> Image:
 
 
 def _encode(image: Image) -> bytes:
-    # EXIF does not travel in the PNG, so a photograph is turned upright here.
-    upright = _pillow().ImageOps.exif_transpose(image)
-    # What PNG holds without loss goes as it is; others (CMYK, YCbCr, floats) as RGB.
-    if upright.mode not in {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}:
-        upright = upright.convert("RGB")
     file = io.BytesIO()
     try:
+        # EXIF does not travel in the PNG, so a photograph is turned upright here.
+        upright = _pillow().ImageOps.exif_transpose(image)
+        # What PNG holds without loss goes as it is; others (CMYK, YCbCr, floats) as RGB.
+        if upright.mode not in {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}:
+            upright = upright.convert("RGB")
         upright.save(file, "PNG", compress_level=1)
-    except (OSError, ValueError, SystemError) as error:  # a lazy image of a broken file fails only now
+    except (OSError, ValueError, SystemError, SyntaxError) as error:  # the lazy image of a broken file fails only now
         raise PictureError(f"the picture cannot be encoded: {error}") from error
     return file.getvalue()
 

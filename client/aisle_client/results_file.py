@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,10 +37,13 @@ class ResultsFile:
             # surrogateescape: an id that was not UTF-8 in the catalogue is written with the bytes it came with.
             self._file: TextIO = path.open("a+", encoding="utf-8", errors="surrogateescape", newline="")
         except OSError as error:
-            raise CatalogueError(f"{path} cannot be written: {error.strerror}") from error
+            raise self._unwritable(error) from error
         try:
-            self._open()
-        except BaseException:
+            self._repair()
+        except OSError as error:
+            self._file.close()
+            raise self._unwritable(error) from error
+        except CatalogueError:
             self._file.close()
             raise
         self._writer = csv.writer(self._file, lineterminator="\n")
@@ -69,44 +73,61 @@ class ResultsFile:
         return count
 
     def write(self, row_id: str, outcome: Outcome) -> None:
-        """Append one row and hand it to the system, so that a lost process takes no row with it."""
+        """Append one row and hand it to the system, so that a lost process takes no row with it.
+
+        Raises:
+            CatalogueError: The disk is full, or lost.
+        """
         found = outcome.categorization
         alternatives = found.alternatives[: self._top_k] if found else ()
         cells = [cell for category in alternatives for cell in _cells(category)]
         cells += [""] * (2 * self._top_k - len(cells))
         used = "+".join(found.used) if found else ""
-        self._writer.writerow([row_id, *cells[:2], used, *cells[2:], _error_text(outcome)])
-        self._file.flush()
+        try:
+            self._writer.writerow([row_id, *cells[:2], used, *cells[2:], _error_text(outcome)])
+            self._file.flush()
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        # What could not be written was told when it was; closing tries once more, and has nothing to add.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
-    def _open(self) -> None:
+    def _unwritable(self, error: OSError) -> CatalogueError:
+        return CatalogueError(f"{self._path} cannot be written: {error.strerror}")
+
+    def _repair(self) -> None:
+        header = ",".join(self._columns).encode() + b"\n"
         with self._path.open("rb+") as file:
-            file.truncate(_end_of_last_row(file))
-        header = next(self._raw_records(), None)
-        if header is None:
-            csv.writer(self._file, lineterminator="\n").writerow(self._columns)
-            self._file.flush()
-        elif header != self._columns:
-            raise CatalogueError(
-                f"{self._path} has the columns {', '.join(header)[:200]}, expected {', '.join(self._columns)};"
-                " name another file, or ask for as many categories as then"
-            )
+            start = file.read(len(header))
+            # Looked at before anything is taken away: a file that is not ours stays as it is.
+            if not header.startswith(start):
+                columns = start.decode("utf-8", "replace").partition("\n")[0]
+                raise CatalogueError(
+                    f"{self._path} begins with {columns!r}, expected {', '.join(self._columns)};"
+                    " name another file, or ask for as many categories as then"
+                )
+            if start == header:
+                file.seek(0)
+                file.truncate(_end_of_last_row(file))
+            else:
+                file.seek(0)
+                file.truncate()
+                file.write(header)
 
     def _records(self) -> Iterator[list[str]]:
-        records = self._raw_records()
-        next(records)
-        for fields in records:
-            if len(fields) != len(self._columns):
-                raise CatalogueError(f"a row of {self._path} has {len(fields)} fields, expected {len(self._columns)}")
-            yield fields
-
-    def _raw_records(self) -> Iterator[list[str]]:
         self._file.seek(0)
         try:
-            yield from csv.reader(iter(self._file.readline, ""), strict=True)
+            records = csv.reader(iter(self._file.readline, ""), strict=True)
+            next(records)
+            for fields in records:
+                if len(fields) != len(self._columns):
+                    raise CatalogueError(
+                        f"a row of {self._path} has {len(fields)} fields, expected {len(self._columns)}"
+                    )
+                yield fields
         except csv.Error as error:
             raise CatalogueError(f"{self._path} holds no results: {error}") from error
 

@@ -15,6 +15,7 @@ from aisle_client.errors import (
     InvalidArgumentError,
     MessageTooLargeError,
     NotFoundError,
+    PictureRefusedError,
     RequestError,
     ResourceExhaustedError,
     ServerError,
@@ -54,6 +55,9 @@ _UNREACHABLE: Final = (
     "connection reset",
     "socket closed",
 )
+
+# What the picture models that Aisle exports say of a picture; other servers' words stay an InvalidArgumentError.
+_PICTURE: Final = "the picture cannot be read"
 
 
 class Transport(Protocol):
@@ -185,6 +189,8 @@ def error_for(code: grpc.StatusCode, text: str, call: Call[Any], options: Client
     """
     if code is grpc.StatusCode.UNAVAILABLE and any(sign in text.lower() for sign in _UNREACHABLE):
         return ServerUnreachableError(f"no server answers at {options.target}: {text}", request_id=call.request_id)
+    if code is grpc.StatusCode.INVALID_ARGUMENT and _PICTURE in text:
+        return PictureRefusedError(text, request_id=call.request_id)
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in text:
         return MessageTooLargeError(text, request_id=call.request_id)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:

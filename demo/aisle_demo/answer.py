@@ -17,6 +17,7 @@ from aisle_client import (
     ModelIndex,
     NotFoundError,
     PictureError,
+    PictureRefusedError,
     RequestError,
     UnavailableError,
 )
@@ -93,6 +94,8 @@ def _explained(error: ClientError, address: str) -> tuple[str, str]:
             return "The server is away", f"{address} does not answer, or not yet. Is “aisle serve” running?"
         case DeadlineExceededError():
             return "The server takes too long", f"{address} did not answer in time. Try again in a moment."
+        case PictureRefusedError():
+            return "The picture cannot be read", error.reason.removeprefix("the picture cannot be read: ")
         case InvalidArgumentError():
             return "The server cannot use this", error.reason
         case NotFoundError():

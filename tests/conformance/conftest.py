@@ -38,6 +38,7 @@ def write_conformance_models(repository: Path) -> None:
     write_identity_model(repository, "identity", labels=LABELS)
     write_identity_model(repository, "two_inputs", [("0", "FP32", (16,)), ("1", "INT32", (4,))])
     write_identity_model(repository, "datatypes", [(f"_{name}", name, (3,)) for name in GOLDEN_BYTES], max_batch_size=0)
+    write_identity_model(repository, "any_size", [("0", "FP32", (-1,))], max_batch_size=0)
     write_identity_model(repository, "versions", versions=(1, 3, 12), extra="version_policy { all {} }")
     write_identity_model(
         repository, "slow", parameters={"execute_delay_ms": "400"}, extra="instance_group { count: 1 }"

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+
 from aisle_training.preprocessing.images import decode_image
 from aisle_training.preprocessing.titles import TitleTokenizer
 from aisle_training.runs import RunFolder

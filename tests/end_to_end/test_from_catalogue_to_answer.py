@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aisle_client import Categorizer, InferenceClient, InvalidArgumentError
 
+from aisle_client import Categorizer, InferenceClient, InvalidArgumentError
 from tests.end_to_end.conftest import Trained, aisle
 from tests.support.drawn_catalogue import draw_products
 from tests.support.server_process import ServerProcess
@@ -167,7 +167,5 @@ def test_the_shell_categorizes_a_catalogue(trained: Trained, onnx_server: Server
 
 def test_the_shell_categorizes_one_product(onnx_server: ServerProcess):
     """`aisle categorize --title ... --json` prints one line of JSON."""
-    printed = json.loads(
-        aisle("categorize", "--title", "Birch red wall clock", "--json", "--server", onnx_server.grpc)
-    )
+    printed = json.loads(aisle("categorize", "--title", "Birch red wall clock", "--json", "--server", onnx_server.grpc))
     assert printed

@@ -62,6 +62,9 @@ class FakeInferenceServer:
                 return config
         raise NotFoundError(messages.unknown_model(name))
 
+    def model_config_for_inference(self, name: str, version: int) -> ModelConfig:
+        return self.model_config(name, version)
+
     def model_metadata(self, name: str, version: int) -> Any:
         config = self.model_config(name, version)
         return SimpleNamespace(

@@ -55,12 +55,13 @@ class FakeTriton:
         self.is_ready = True
         self.hold = threading.Event()
         self.hold.set()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
 
     def answer(self, method: str, body: bytes) -> bytes:
         """Answer one call."""
         with self._lock:
             self.methods.append(method)
+            self._lock.notify_all()
             if self.refusals:
                 raise self.refusals.pop(0)
         self.hold.wait(10)
@@ -70,6 +71,11 @@ class FakeTriton:
         request = getattr(pb, f"{method}Request").FromString(body)
         response: bytes = respond(request).SerializeToString()
         return response
+
+    def reached(self, count: int) -> bool:
+        """Wait until that many calls have come."""
+        with self._lock:
+            return self._lock.wait_for(lambda: len(self.methods) >= count, timeout=10)
 
     def _ServerLive(self, request: pb.ServerLiveRequest) -> pb.ServerLiveResponse:
         return pb.ServerLiveResponse(live=True)
@@ -129,6 +135,10 @@ class FakeTriton:
                 response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
                 response.raw_output_contents.append(raw)
             return response
+        if request.model_name == "two_rows":
+            response.outputs.add(name="Y", datatype="BOOL", shape=[2])
+            response.raw_output_contents.append(b"\x00\x01")
+            return response
         if request.model_name != "product_categorizer":
             raise Refusal(grpc.StatusCode.NOT_FOUND, f"Request for unknown model: '{request.model_name}' is not found")
         rows = next(iter(inputs.values())).shape[0]
@@ -150,7 +160,9 @@ class FakeTriton:
     @staticmethod
     def _probabilities(row: int, title: bytes, image: bytes) -> np.ndarray:
         if image.startswith(b"BROKEN"):
-            raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"row {row}: the picture cannot be decoded")
+            raise Refusal(
+                grpc.StatusCode.INVALID_ARGUMENT, f"row {row}: the picture cannot be read: the file is damaged"
+            )
         if image.startswith(b"CRASH"):
             raise Refusal(grpc.StatusCode.INTERNAL, "internal error")
         if not title and not image:

@@ -23,7 +23,8 @@ class ShuffledBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
     Args:
         rows: Number of rows.
-        batch_size: Rows in a batch; the last one has the rest.
+        batch_size: Rows in a batch. The last one is filled up with rows from the epoch's beginning, for JAX and XLA
+            compile anew for each shape.
         seed: Of the order and of the augmentation.
     """
 
@@ -43,7 +44,8 @@ class ShuffledBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self._order = np.random.default_rng((self.seed, epoch)).permutation(self._rows)
 
     def __getitem__(self, index: int) -> Any:
-        chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        positions = np.arange(index * self._batch_size, (index + 1) * self._batch_size)
+        chosen = self._order[positions % self._rows]
         return self._make_batch(chosen, np.random.default_rng((self.seed, self._epoch, index)))
 
     def _make_batch(self, chosen: npt.NDArray[np.int64], generator: np.random.Generator) -> Any:

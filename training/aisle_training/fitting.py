@@ -69,8 +69,14 @@ class EpochCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._epoch_start_s = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Write the checkpoint."""
+        """Write the checkpoint.
+
+        Raises:
+            FloatingPointError: The loss is no longer a number; what was kept before stays as it is.
+        """
         figures = {name: float(value) for name, value in (logs or {}).items()}
+        if not np.isfinite(figures["loss"]):
+            raise FloatingPointError(f"the loss of epoch {epoch + 1} is {figures['loss']}: lower the learning rate")
         self.history.append({"epoch": epoch + 1, "seconds": time.monotonic() - self._epoch_start_s, **figures})
         self._folder.mkdir(parents=True, exist_ok=True)
         last = f"epoch_{epoch + 1}.weights.h5"
@@ -168,6 +174,9 @@ def fit_model(
 
     Returns:
         An entry for each epoch: its number from 1, seconds, and Keras' figures.
+
+    Raises:
+        FloatingPointError: The loss is no longer a number.
     """
     compile_model(model, schedule, len(batches))
     checkpoint = EpochCheckpoint(checkpoints, batches, schedule.patience)
@@ -183,7 +192,6 @@ def fit_model(
             callbacks=[
                 checkpoint,
                 keras.callbacks.TensorBoard(logs_path, write_graph=False),
-                keras.callbacks.TerminateOnNaN(raise_error=True),
             ],
             # In a file, a progress bar would be one line of a megabyte.
             verbose=1 if sys.stdout.isatty() else 2,

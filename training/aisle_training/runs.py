@@ -2,7 +2,7 @@
 
     RUN/
         recipe.json                    every number of the run, see `recipes/recipe.py`
-        data.json                      where the catalogue stood, its hash, rows of each split, backend and versions
+        data.json                      the catalogue and its hash, rows of each split, weights, backend, versions
         splits.csv, splits.json        the split, copied
         labels.txt                     a category a line, as "Apparel > Topwear > Tshirts"; line i names class i
         tokenizer.json                 what `TitleTokenizer.load` reads

@@ -3,7 +3,7 @@
 The text is written here and not by `prometheus_client`, which cannot declare a counter whose name does not end in `_total`, as none
 of Triton's does.
 
-Source: Triton metrics, "Inference Request Metrics"; Prometheus text format 0.0.4.
+Source: Triton metrics, "Inference Request Metrics"; Prometheus text format 0.0.4. The histograms are ours.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from aisle_server.inference_server import InferenceServer, ModelVersionStatistics
-from aisle_server.statistics import FailureReason, StatisticsSnapshot
+from aisle_server.statistics import DURATION_BOUNDS_NS, DurationHistogram, FailureReason, StatisticsSnapshot
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -68,7 +68,21 @@ _METRICS: Final = (
         "nv_model_load_duration_secs", "gauge", "Seconds that loading the model took", lambda row: row.load_duration_s
     ),
 )
+_HISTOGRAMS: Final[tuple[tuple[str, str, Callable[[StatisticsSnapshot], DurationHistogram]], ...]] = (
+    (
+        "nv_inference_request_duration_histogram_us",
+        "Microseconds from acceptance to answer of a request",
+        lambda s: s.request_histogram,
+    ),
+    ("nv_inference_queue_duration_histogram_us", "Microseconds of a request in the queue", lambda s: s.queue_histogram),
+    (
+        "nv_inference_compute_duration_histogram_us",
+        "Microseconds that the batch of a request took, inputs and outputs included",
+        lambda s: s.compute_histogram,
+    ),
+)
 _NOT_IN_A_NAME: Final = re.compile(r"^[^a-zA-Z_]|[^a-zA-Z0-9_]")
+_BOUNDS_US: Final = (*(str(bound // 1000) for bound in DURATION_BOUNDS_NS), "+Inf")
 _FAILURES: Final = "nv_inference_request_failure"
 
 
@@ -87,6 +101,17 @@ def _lines(server: InferenceServer) -> Iterator[str]:
         yield from _head(metric.name, metric.kind, metric.help)
         for labels, row in rows:
             yield _sample(metric.name, labels, metric.value(row))
+    for name, text, histogram in _HISTOGRAMS:
+        yield from _head(name, "histogram", text)
+        for labels, row in rows:
+            yield from _histogram_samples(name, labels, histogram(row.snapshot))
+
+
+def _histogram_samples(name: str, labels: Labels, histogram: DurationHistogram) -> Iterator[str]:
+    for bound, count in zip(_BOUNDS_US, histogram.counts, strict=True):
+        yield _sample(f"{name}_bucket", {**labels, "le": bound}, count)
+    yield _sample(f"{name}_sum", labels, histogram.ns // 1000)
+    yield _sample(f"{name}_count", labels, histogram.counts[-1])
 
 
 def _labels(server: InferenceServer, row: ModelVersionStatistics) -> Labels:

@@ -163,6 +163,18 @@ class InferenceServer:
         """
         return self._repository.served(name, version).config
 
+    def model_config_for_inference(self, name: str, version: int) -> ModelConfig:
+        """Return the configuration of a model that is about to be asked, complete.
+
+        Raises:
+            NotFoundError: No such model or version, or none is ready.
+            UnavailableError: The version is known, and is not ready; or the server is still loading, or on its way out.
+        """
+        if self._state is not _State.RUNNING:
+            starting = self._state is _State.STARTING
+            raise UnavailableError(messages.SERVER_NOT_READY if starting else messages.SERVER_EXITING)
+        return self._repository.served(name, version).config
+
     def labels(self, name: str, version: int, output: str) -> tuple[str, ...] | None:
         """Return the names of an output's classes; an ensemble inherits those of the model that gives the output.
 

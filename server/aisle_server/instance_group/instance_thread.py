@@ -126,7 +126,7 @@ class InstanceThread:
             instance = self._model.create_instance(self._placement.name, self._placement.device)
         except InferenceServerError:
             raise
-        except Exception:
+        except BaseException:  # a python model may well call sys.exit
             logger.exception("failed to create %s", what)
             raise InternalError(f"failed to create {what}") from None
         try:
@@ -176,7 +176,7 @@ class InstanceThread:
             error = InternalError(
                 f"model '{self._config.name}' gave {len(execution.results)} responses, expected {len(requests)}"
             )
-        except Exception as failure:
+        except BaseException as failure:
             error = self._told(failure)
         # One for each: an exception that several callers raise would gather all their frames.
         errors = [type(error)(error.message) for _ in requests]
@@ -191,22 +191,23 @@ class InstanceThread:
             # The configuration says so, and a backend that has no such instances refuses to open such a model.
             cast(DecoupledInstance, instance).execute_decoupled(requests, senders)
             times = ComputeTimes(infer_ns=time.monotonic_ns() - exec_start_ns)
-        except Exception as failure:
+        except BaseException as failure:
             error = self._told(failure)
             for sender in senders:
                 sender.send(type(error)(error.message), is_final=True)
         return GroupExecution((), times, exec_start_ns, time.monotonic_ns())
 
-    def _told(self, failure: Exception) -> InferenceServerError:
+    def _told(self, failure: BaseException) -> InferenceServerError:
         if isinstance(failure, InferenceServerError):
             return failure
+        # Whatever it is: a model that calls sys.exit would end the thread, and its callers would wait for ever.
         logger.error("instance '%s' of model '%s' failed", self._placement.name, self._config.name, exc_info=failure)
         return InternalError(f"model '{self._config.name}' failed to execute the request")
 
     def _finalize(self, instance: BackendInstance) -> None:
         try:
             instance.finalize()
-        except Exception:
+        except BaseException:
             logger.exception("failed to finalize instance '%s' of '%s'", self._placement.name, self._config.name)
 
     def _post(self, callback: Callable[..., None], *arguments: Any) -> None:

@@ -34,6 +34,8 @@ BACKEND_OF_PLATFORM: Final = {
     "tensorrt_plan": "tensorrt",
     "pytorch_libtorch": "pytorch",
 }
+# Those that have a platform, or are known to have none. Of any other backend Triton knows nothing, nor do we.
+_KNOWN_BACKENDS: Final = frozenset((*BACKEND_OF_PLATFORM.values(), "openvino", "python"))
 _IMAGE_FORMATS: Final = ("FORMAT_NHWC", "FORMAT_NCHW")
 
 
@@ -97,7 +99,9 @@ def _validate_platform(config: ModelConfig) -> None:
             raise InvalidArgumentError(f"must specify 'platform' or 'backend' for '{config.name}'")
         if config.platform:
             raise InvalidArgumentError(f"unexpected platform type '{config.platform}' for {config.name}")
-    if config.platform and BACKEND_OF_PLATFORM.get(config.platform) != config.backend:
+    expected = BACKEND_OF_PLATFORM.get(config.platform)
+    known = config.backend if config.backend in _KNOWN_BACKENDS else None
+    if config.platform and expected != known:
         raise InvalidArgumentError(f"unexpected 'platform' and 'backend' pair, got:{config.platform}, {config.backend}")
 
 

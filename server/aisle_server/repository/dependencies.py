@@ -82,7 +82,7 @@ def find_cycle(names: Collection[str], needs: Mapping[str, Collection[str]]) -> 
     Returns:
         Each needs the next, the last needs the first.
     """
-    path = [next(iter(names))]
+    path = [min(names)]
     while True:
         following = next(name for name in needs[path[-1]] if name in names)
         if following in path:

@@ -33,7 +33,10 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock, and the running event loop's timers."""
+    """The machine's clock, and the running event loop's timers.
+
+    On Linux those ring up to a millisecond late, for `epoll` counts in milliseconds: a queue delay of 100 us may become 1.1 ms.
+    """
 
     def monotonic_ns(self) -> int:
         """Return nanoseconds on the clock that `InferenceRequest.deadline_ns` is measured on."""

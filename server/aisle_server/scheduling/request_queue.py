@@ -149,14 +149,13 @@ class RequestQueue(Generic[EntryT]):
             return []
         dropped = []
         for entry in self._alarms.ring(now_ns):
-            has_timed_out = entry.expires_ns <= entry.deadline_ns
-            if has_timed_out and self._batching.policy_of(entry.level).timeout_action is TimeoutAction.DELAY:
-                self._delay(entry)
-                has_timed_out = False
-            if has_timed_out:
+            delays = self._batching.policy_of(entry.level).timeout_action is TimeoutAction.DELAY
+            if entry.expires_ns <= entry.deadline_ns and not delays:
                 dropped.append((entry, Overdue.QUEUE_TIMEOUT))
             elif entry.deadline_ns <= now_ns:
                 dropped.append((entry, Overdue.DEADLINE))
+            else:
+                self._delay(entry)
         for entry, _ in dropped:
             self.remove(entry)
         return dropped

@@ -1,6 +1,7 @@
 """Batches and augmentation."""
 
 import numpy as np
+
 from aisle_training.batches import FusionBatches, PictureBatches, augment_pictures, drop_tokens
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (10, 6, 6, 3), dtype=np.uint8)
@@ -8,17 +9,19 @@ LABELS = np.arange(10, dtype=np.int32)
 
 
 def seen(batches: PictureBatches) -> list[int]:
+    """The labels of an epoch, in its order."""
     return [int(label) for index in range(len(batches)) for label in batches[index][1]]
 
 
-def test_epoch_holds_each_row_once():
-    """An epoch gives every row once, in another order than the epoch before, and the last batch has the rest."""
+def test_epoch_holds_each_row():
+    """An epoch gives every row, in another order than the epoch before, in batches that are all of one size."""
     batches = PictureBatches(PIXELS, LABELS, batch_size=4, seed=0, flip=True, shift=1)
     first = seen(batches)
     batches.start_epoch(1)
     second = seen(batches)
-    assert [len(batches[index][1]) for index in range(len(batches))] == [4, 4, 2]
-    assert sorted(first) == sorted(second) == list(range(10))
+    assert [len(batches[index][1]) for index in range(len(batches))] == [4, 4, 4]
+    assert sorted(first[:10]) == sorted(second[:10]) == list(range(10))
+    assert first[10:] == first[:2]
     assert first != second
 
 

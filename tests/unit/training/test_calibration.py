@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from aisle_training.calibration import fit_temperature, scale_probabilities
 from aisle_training.metrics import expected_calibration_error
 
@@ -27,9 +28,7 @@ def test_fitted_temperature_undoes_overconfidence(sharpness: float):
 def test_temperature_never_changes_the_answer():
     """Temperature scaling changes confidence, not the predicted class."""
     probabilities, _ = draw(200, 3.0)
-    np.testing.assert_array_equal(
-        scale_probabilities(probabilities, 4.2).argmax(axis=1), probabilities.argmax(axis=1)
-    )
+    np.testing.assert_array_equal(scale_probabilities(probabilities, 4.2).argmax(axis=1), probabilities.argmax(axis=1))
 
 
 def test_certainty_is_finite():

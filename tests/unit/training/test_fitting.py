@@ -6,10 +6,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from keras import layers
+
 from aisle_training.batches import ShuffledBatches
 from aisle_training.fitting import SmoothedCrossentropy, fit_model
 from aisle_training.recipes.recipe import Schedule
-from keras import layers
 
 GENERATOR = np.random.default_rng(0)
 ROWS = GENERATOR.normal(size=(48, 5)).astype(np.float32)
@@ -34,6 +35,7 @@ class Rows(ShuffledBatches):
 
 
 def build(seed: int) -> keras.Model:
+    """A small network with dropout."""
     keras.utils.set_random_seed(seed)
     inputs = keras.Input((5,))
     x = layers.Dropout(0.3)(layers.Dense(8, activation="relu")(inputs))
@@ -41,6 +43,7 @@ def build(seed: int) -> keras.Model:
 
 
 def fit(model: keras.Model, folder: Path, schedule: Schedule, killed_at: int | None = None) -> list[dict[str, float]]:
+    """Fit it on the rows above, in a folder of its own."""
     return fit_model(
         model,
         Rows(killed_at),
@@ -86,6 +89,12 @@ def test_finished_training_is_not_repeated(tmp_path: Path):
     second = build(seed=1)
     assert len(fit(second, tmp_path, schedule, killed_at=0)) == 2
     np.testing.assert_array_equal(second.get_weights()[0], first.get_weights()[0])
+
+
+def test_diverging_training_is_stopped(tmp_path: Path):
+    """A loss that is no longer a number ends the training with what to do about it."""
+    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+        fit(build(seed=0), tmp_path, Schedule(epochs=2, learning_rate=1e30, warmup_epochs=0))
 
 
 def test_history_and_logs_are_written(tmp_path: Path):

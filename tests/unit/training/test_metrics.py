@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from aisle_training.metrics import accuracy, confusion_matrix, expected_calibration_error, macro_f1
 from sklearn.metrics import f1_score
+
+from aisle_training.metrics import accuracy, confusion_matrix, expected_calibration_error, macro_f1
 
 
 def test_figures_equal_scikit_learn():

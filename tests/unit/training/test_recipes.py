@@ -1,6 +1,7 @@
 """Recipes: the shipped ones, their file, their overrides."""
 
 import pytest
+
 from aisle_training.recipes.recipe import Recipe
 from aisle_training.recipes.registry import RECIPE_MODULES, load_recipe
 

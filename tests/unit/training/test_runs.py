@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from aisle_training.runs import RunFolder
 
 
@@ -24,7 +25,7 @@ def test_ambiguous_label_is_refused(tmp_path: Path, name: str):
 
 def test_other_folder_is_no_run(tmp_path: Path):
     """A folder that no training wrote, or that was not trained to its end, says so."""
-    with pytest.raises(ValueError, match="is no run folder: it holds no file recipe.json"):
+    with pytest.raises(ValueError, match=r"is no run folder: it holds no file recipe\.json"):
         RunFolder(tmp_path).recipe()
     with pytest.raises(ValueError, match="train the run to its end first"):
         RunFolder(tmp_path).load_classifier("image_classifier")

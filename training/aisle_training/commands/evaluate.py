@@ -24,14 +24,18 @@ def evaluate(run: Path, catalogue_folder: Path | None) -> None:
     fusion classifier with either input missing; writes them to RUN/evaluation.json, and RUN/confusion_matrix.png.
     """
     import logging
+    import os
 
+    # Before it is imported: what TensorFlow has to say about this processor is for its own builders.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from aisle_training.catalogue.catalogue import Catalogue
     from aisle_training.catalogue.errors import CatalogueError
     from aisle_training.evaluate import evaluate as evaluate_run
     from aisle_training.report import draw_confusion_matrix, format_table
     from aisle_training.runs import RunFolder
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    # Each network is traced anew, which TensorFlow takes for a loop gone wrong.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     folder = RunFolder(run)
     try:
         catalogue = Catalogue.open(catalogue_folder or Path(folder.data()["catalogue"]))

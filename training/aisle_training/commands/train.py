@@ -63,13 +63,18 @@ def train(
 
     # TensorFlow takes seconds to import: only now, when the options are known to be right.
     import logging
+    import os
 
+    # Before it is imported: what TensorFlow has to say about this processor is for its own builders.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from aisle_training.catalogue.catalogue import Catalogue
     from aisle_training.catalogue.errors import CatalogueError
     from aisle_training.runs import RunFolder
     from aisle_training.train import train as train_run
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # Each network is traced anew, which TensorFlow takes for a loop gone wrong.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     logging.getLogger("absl").setLevel(logging.WARNING)
     try:
         with click.progressbar(length=1, label="Decoding pictures", show_pos=True) as bar:
@@ -89,6 +94,6 @@ def train(
                 resume=resume,
                 on_progress=show,
             )
-    except (ValueError, CatalogueError) as error:
+    except (ValueError, FloatingPointError, CatalogueError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{output} is trained; aisle evaluate {output} gives its figures on the test split")

@@ -5,6 +5,7 @@ Source: gRPC core channel arguments; tritonserver's gRPC flags.
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 import grpc
@@ -15,8 +16,11 @@ from aisle_server.frontends.address import address_text, listening_socket
 from aisle_server.frontends.grpc.binding import bind
 from aisle_server.frontends.grpc.health import HealthServicer
 from aisle_server.frontends.grpc.servicer import NOT_OFFERED, InferenceServicer
+from aisle_server.frontends.grpc.traffic import Traffic
 from aisle_server.options import GrpcOptions, KeepaliveOptions, TlsOptions
 
+_QUIET_S: Final = 0.1
+_PATIENCE_S: Final = 1.0
 # grpc_compression_level of gRPC core: which algorithm that means is agreed with each caller.
 _COMPRESSION_LEVELS: Final = {"none": 0, "low": 1, "medium": 2, "high": 3}
 
@@ -28,10 +32,16 @@ class GrpcEndpoint:
         self._options = options
         self._inference = inference
         self._health = health
+        self._traffic = Traffic()
         self._server: Any = grpc.aio.server(
             handlers=[
-                bind(pb.DESCRIPTOR.services_by_name["GRPCInferenceService"], self._inference, NOT_OFFERED),
-                bind(health_pb2.DESCRIPTOR.services_by_name["Health"], self._health, {}),
+                bind(
+                    pb.DESCRIPTOR.services_by_name["GRPCInferenceService"],
+                    self._inference,
+                    NOT_OFFERED,
+                    self._traffic,
+                ),
+                bind(health_pb2.DESCRIPTOR.services_by_name["Health"], self._health, {}, self._traffic),
             ],
             options=channel_arguments(options),
         )
@@ -68,7 +78,9 @@ class GrpcEndpoint:
         """
         self._inference.stop_accepting()
         self._health.stop_accepting()
-        await self._server.stop(grace_s)
+        started_s = time.monotonic()
+        await self._traffic.drained(grace_s, quiet_s=_QUIET_S, patience_s=_PATIENCE_S)
+        await self._server.stop(max(0.0, grace_s - (time.monotonic() - started_s)))
 
 
 def channel_arguments(options: GrpcOptions) -> list[tuple[str, int]]:

@@ -18,6 +18,7 @@ def _samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         (sample.name.removesuffix("_total"), tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
+        if family.type != "histogram"
     }
 
 
@@ -45,6 +46,30 @@ def test_every_metric_of_triton_is_there_with_its_value() -> None:
         ("nv_inference_pending_request_count", own): 5,
         ("nv_model_load_duration_secs", own): 0.25,
     }
+
+
+def test_durations_have_histograms() -> None:
+    """Request, queue and compute durations come as cumulative buckets, in microseconds."""
+    server = FakeInferenceServer()
+    times = ComputeTimes(infer_ns=200_000)
+    for request_ns in (300_000, 300_000, 20_000_000_000):
+        server.books.record_success(batch_size=1, request_ns=request_ns, queue_ns=50_000, times=times, now_ms=1)
+    families = {family.name: family for family in text_string_to_metric_families(render_metrics(server))}
+
+    def buckets(name: str) -> dict[str, float]:
+        samples = families[name].samples
+        named = {each.labels["le"]: each.value for each in samples if each.name == f"{name}_bucket"}
+        return {bound: named[bound] for bound in ("100", "250", "500", "10000000", "+Inf")}
+
+    assert [
+        families[f"nv_inference_{what}_duration_histogram_us"].type for what in ("request", "queue", "compute")
+    ] == (["histogram"] * 3)
+    assert list(buckets("nv_inference_request_duration_histogram_us").values()) == [0, 0, 2, 2, 3]
+    assert list(buckets("nv_inference_queue_duration_histogram_us").values()) == [3, 3, 3, 3, 3]
+    assert list(buckets("nv_inference_compute_duration_histogram_us").values()) == [0, 3, 3, 3, 3]
+    told = {each.name: each.value for each in families["nv_inference_request_duration_histogram_us"].samples}
+    assert told["nv_inference_request_duration_histogram_us_sum"] == 20_000_600
+    assert told["nv_inference_request_duration_histogram_us_count"] == 3
 
 
 def test_names_are_those_of_triton_to_the_letter() -> None:

@@ -23,6 +23,7 @@ def completed(text: str, available_gpus: tuple[int, ...] = ()) -> ModelConfig:
     [
         'backend: "python"',
         'platform: "onnxruntime_onnx" max_batch_size: 8',
+        'platform: "of_our_own" backend: "identity"',
         'backend: "identity" max_batch_size: 8 dynamic_batching { }',
         'backend: "identity" max_batch_size: 8 dynamic_batching { preferred_batch_size: [2, 8] preserve_ordering: true }',
         'backend: "identity" dynamic_batching { priority_levels: 3 default_priority_level: 3 priority_queue_policy { key: 1 value {} } }',
@@ -47,6 +48,10 @@ def test_a_sound_configuration_passes(text: str) -> None:
         (
             'platform: "onnxruntime_onnx" backend: "python"',
             "unexpected 'platform' and 'backend' pair, got:onnxruntime_onnx, python",
+        ),
+        (
+            'platform: "of_our_own" backend: "python"',
+            "unexpected 'platform' and 'backend' pair, got:of_our_own, python",
         ),
         ('default_model_filename: "weights.bin"', "must specify 'platform' or 'backend' for 'm'"),
         (

@@ -2,8 +2,9 @@
 
 import keras
 import numpy as np
-from aisle_training.models.batch_norm import recalibrate_batch_norms
 from keras import layers
+
+from aisle_training.models.batch_norm import recalibrate_batch_norms
 
 
 def folded_network() -> keras.Model:

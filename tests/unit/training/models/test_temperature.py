@@ -2,12 +2,14 @@
 
 import keras
 import numpy as np
+
 from aisle_training.models.temperature import PresenceTemperatureSoftmax, TemperatureSoftmax
 
 LOGITS = np.array([[2.0, 0.0, -1.0], [0.5, 3.0, 1.0], [0.0, 0.0, 4.0]], dtype=np.float32)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
+    """The softmax by hand."""
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
