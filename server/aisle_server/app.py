@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NoReturn, Protocol
 
+from aisle_server.backends.metric_families import MetricFamilies
 from aisle_server.backends.registry import open_model
 from aisle_server.errors import InferenceServerError
 from aisle_server.frontends.grpc.health import HealthServicer
@@ -23,6 +24,7 @@ from aisle_server.frontends.grpc.servicer import InferenceServicer
 from aisle_server.frontends.http.routes import health_app, metrics_app
 from aisle_server.frontends.http.server import HttpEndpoint
 from aisle_server.inference_server import InferenceServer
+from aisle_server.instance_group import ModelCalls
 from aisle_server.options import ServerOptions
 from aisle_server.repository.lifecycle import ModelRepository
 from aisle_server.repository.loader import VersionLoader
@@ -55,10 +57,11 @@ async def serve(options: ServerOptions) -> int:
     """
     configure_logging(options)
     told_to_stop = _listen_to_signals()
-    server = _build_server(options)
+    model_metrics = MetricFamilies()
+    server = _build_server(options, model_metrics)
     started: list[Endpoint] = []
     try:
-        for name, endpoint in _build_endpoints(server, options):
+        for name, endpoint in _build_endpoints(server, model_metrics, options):
             address = await endpoint.start()
             started.append(endpoint)
             _log.info("Started %s at %s", name, address)
@@ -70,23 +73,39 @@ async def serve(options: ServerOptions) -> int:
         await _stop(server, started, options.exit_timeout_secs)
 
 
-def _build_server(options: ServerOptions) -> InferenceServer:
-    loader = VersionLoader(open_model, SystemClock(), cores=_cores(), backend_settings=options.backend_config)
+def _build_server(options: ServerOptions, model_metrics: MetricFamilies) -> InferenceServer:
+    # A model may execute others, so the loader is given what leads to the repository, which is given the loader.
+    model_calls = ModelCalls(
+        asyncio.get_running_loop(),
+        lambda request: repository.infer_step(request),
+        lambda request: repository.stream_step(request),
+    )
+    loader = VersionLoader(
+        open_model,
+        SystemClock(),
+        cores=_cores(),
+        backend_settings=options.backend_config,
+        model_caller=model_calls,
+        metrics=model_metrics,
+    )
+    repository = ModelRepository(options.model_repositories, loader)
     return InferenceServer(
-        ModelRepository(options.model_repositories, loader),
+        repository,
         name=options.id,
         version=_version(),
         strict_readiness=options.strict_readiness,
     )
 
 
-def _build_endpoints(server: InferenceServer, options: ServerOptions) -> Sequence[tuple[str, Endpoint]]:
+def _build_endpoints(
+    server: InferenceServer, model_metrics: MetricFamilies, options: ServerOptions
+) -> Sequence[tuple[str, Endpoint]]:
     """Return the endpoints that are allowed, in the order of their start: gRPC last, so that it is stopped first."""
     endpoints: list[tuple[str, Endpoint]] = []
     if options.http is not None:
         endpoints.append(("HTTPService", HttpEndpoint(health_app(server), options.http)))
     if options.metrics is not None:
-        endpoints.append(("Metrics Service", HttpEndpoint(metrics_app(server), options.metrics)))
+        endpoints.append(("Metrics Service", HttpEndpoint(metrics_app(server, model_metrics), options.metrics)))
     if options.grpc is not None:
         grpc_endpoint = GrpcEndpoint(InferenceServicer(server), HealthServicer(server), options.grpc)
         endpoints.append(("GRPCInferenceService", grpc_endpoint))
