@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from aisle_server.inference import InferenceRequest, InferenceResponse
+from aisle_server.inference import InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.model_config.schema import ModelConfig
 from aisle_server.repository.request_validation import RequestValidator
+from aisle_server.scheduling.decoupled import DecoupledBatcher
 from aisle_server.scheduling.scheduler import Scheduler
 from aisle_server.statistics import ModelStatistics
 
@@ -73,8 +74,24 @@ class ServedModel:
         """
         return self._scheduler.infer(self._validator.validate(request))
 
+    def stream(self, request: InferenceRequest) -> AsyncGenerator[StreamedResponse, None]:
+        """Check a request at once, and answer it when iterated: any number of times for a decoupled model, else once.
+
+        Raises:
+            InvalidArgumentError: The request does not fit the model configuration.
+            InferenceServerError: As `Scheduler.infer`, when iterated.
+        """
+        request = self._validator.validate(request)
+        if isinstance(self._scheduler, DecoupledBatcher):
+            return self._scheduler.stream(request)
+        return _once(self._scheduler.infer(request))
+
     async def stop(self) -> None:
         """Refuse new requests, answer the accepted ones, then give everything back. Called once."""
         await self._scheduler.stop()
         if self._release is not None:
             await self._release()
+
+
+async def _once(answer: Coroutine[Any, Any, InferenceResponse]) -> AsyncGenerator[StreamedResponse, None]:
+    yield StreamedResponse(await answer, is_final=True)

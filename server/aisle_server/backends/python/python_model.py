@@ -24,7 +24,7 @@ from aisle_server.backends.python.current_model import CurrentModel, running
 from aisle_server.backends.python.errors import TritonModelException
 from aisle_server.backends.python.model_package import UTILS_MODULE, ModelPackage, without_package_names
 from aisle_server.backends.python.python_instance import PythonInstance
-from aisle_server.errors import InferenceServerError, InvalidArgumentError, UnsupportedError
+from aisle_server.errors import InferenceServerError, InvalidArgumentError
 from aisle_server.model_config.json_form import from_json_form, to_json_form
 from aisle_server.model_config.schema import ModelConfig
 
@@ -47,7 +47,7 @@ def open_python_model(
         )
     # Where models look for it. A module of that name that is there already was put there by somebody who knows why.
     sys.modules.setdefault(UTILS_MODULE, triton_python_backend_utils)
-    return PythonModel(config, version, version_directory, filename.removesuffix(".py"))
+    return PythonModel(config, version, version_directory, filename.removesuffix(".py"), options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +61,19 @@ class _LoadedCode:
 class PythonModel:
     """One version of a python model: its code and its completed configuration."""
 
-    def __init__(self, config: ModelConfig, version: int, version_directory: Path, module_name: str) -> None:
+    def __init__(
+        self, config: ModelConfig, version: int, version_directory: Path, module_name: str, options: BackendOptions
+    ) -> None:
         """Import the code, and have it complete the configuration.
 
         Raises:
             InvalidArgumentError: The code cannot be imported, has no TritonPythonModel, or contradicts its configuration.
-            UnsupportedError: The model asks for decoupled responses.
         """
         self._config = config
         self._version = version
         self._directory = version_directory.absolute()
         self._module_name = module_name
-        self._current = CurrentModel(config.name, version, self._directory)
+        self._current = CurrentModel(config.name, version, self._directory, options.model_caller)
         loaded = self._load()
         try:
             self._config = self._completed(loaded.model_class)
@@ -110,7 +111,7 @@ class PythonModel:
 
     def _load(self) -> _LoadedCode:
         with self._telling("failed to import"):
-            package = ModelPackage(self._directory)
+            package = ModelPackage(self._current)
             try:
                 module = package.import_module(self._module_name)
             except BaseException:
@@ -135,10 +136,6 @@ class PythonModel:
                         f"auto_complete_config returned a {type(completed).__name__}; expected the ModelConfig"
                     )
                 config = from_json_form(completed.as_dict())
-        if config.decoupled:
-            raise UnsupportedError(
-                f"model '{config.name}' asks for decoupled responses, which the python backend of this server does not support"
-            )
         return config
 
     def _arguments(self, name: str, device: Device) -> dict[str, str]:
