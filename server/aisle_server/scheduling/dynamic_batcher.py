@@ -18,9 +18,10 @@ from aisle_server.errors import (
 from aisle_server.inference import ComputeTimes, InferenceRequest, InferenceResponse
 from aisle_server.instance_group import GroupExecution, InstanceGroup
 from aisle_server.model_config.schema import DynamicBatching
+from aisle_server.scheduling.alarms import NEVER_NS
 from aisle_server.scheduling.batch import Batch, BatchFormer, Signature
 from aisle_server.scheduling.clock import Clock, Timer
-from aisle_server.scheduling.request_queue import NEVER_NS, Overdue, QueuedRequest
+from aisle_server.scheduling.request_queue import Overdue, QueuedRequest
 from aisle_server.statistics import FailureReason, ModelStatistics
 
 # None for a request of a decoupled model, which has had its responses by stream.
