@@ -89,6 +89,10 @@ class RequestValidator:
             request.timeout_us,
             request.deadline_ns,
             rows,
+            request.cancellation,
+            request.sequence_id,
+            request.sequence_start,
+            request.sequence_end,
         )
 
     def _check_names(self, request: InferenceRequest) -> None:

@@ -20,6 +20,8 @@ def scheduling_text(config: ModelConfig) -> str:
     """
     if config.is_ensemble:
         return f"an ensemble of {', '.join(composing_models(config))}; a step runs as soon as its tensors exist"
+    if config.sequence_batching is not None:
+        return f"keeps each sequence of requests on one of {_instances_text(config)}, its requests one after another"
     batching = config.dynamic_batching
     if batching is None:
         return f"executes each request by itself on {_instances_text(config)}"

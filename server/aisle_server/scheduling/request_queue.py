@@ -28,6 +28,7 @@ class Overdue(Enum):
 
     QUEUE_TIMEOUT = "it waited longer than its queue policy allows"
     DEADLINE = "its caller waits no longer"
+    SEQUENCE = "another request of its sequence was given up"
 
 
 class QueuedRequest:

@@ -112,25 +112,6 @@ class InferenceServicer:
         ends_on_error = call.metadata().get("triton_grpc_error") == "true"
         deadline_ns = call.deadline_ns()
 
-<<<<<<< HEAD
-        async def answer(message: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:
-            try:
-                version = parse_model_version(message.model_version)
-                config = self._server.model_config_for_inference(message.model_name, version)
-                if config.decoupled:
-                    raise UnsupportedError(_DECOUPLED_ON_STREAM)
-                return pb.ModelStreamInferResponse(
-                    infer_response=await self._infer(message, config, version, deadline_ns)
-                )
-            except Exception as error:
-                if ends_on_error:
-                    raise
-                if not isinstance(error, InferenceServerError):
-                    _log.exception("ModelStreamInfer failed on a request for model '%s'", message.model_name)
-                return pb.ModelStreamInferResponse(
-                    error_message=told(error)[1], infer_response=pb.ModelInferResponse(id=message.id)
-                )
-=======
         def told_in_stream(message: pb.ModelInferRequest, error: Exception) -> pb.ModelStreamInferResponse:
             if ends_on_error:
                 raise error
@@ -139,7 +120,6 @@ class InferenceServicer:
             return pb.ModelStreamInferResponse(
                 error_message=told(error)[1], infer_response=pb.ModelInferResponse(id=message.id)
             )
->>>>>>> p3
 
         async def answer_once(message: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:
             try:
@@ -213,7 +193,7 @@ class InferenceServicer:
 
     def _asked(self, message: pb.ModelInferRequest, deadline_ns: int | None) -> _Asked:
         version = parse_model_version(message.model_version)
-        config = self._server.model_config(message.model_name, version)
+        config = self._server.model_config_for_inference(message.model_name, version)
         return self._prepared(message, config, version, deadline_ns)
 
     def _is_decoupled(self, message: pb.ModelInferRequest) -> bool:
