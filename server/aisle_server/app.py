@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NoReturn, Protocol
 
+from aisle_server.backends.metric_families import MetricFamilies
 from aisle_server.backends.registry import open_model
 from aisle_server.errors import InferenceServerError
 from aisle_server.frontends.grpc.health import HealthServicer
@@ -56,10 +57,11 @@ async def serve(options: ServerOptions) -> int:
     """
     configure_logging(options)
     told_to_stop = _listen_to_signals()
-    server = _build_server(options)
+    model_metrics = MetricFamilies()
+    server = _build_server(options, model_metrics)
     started: list[Endpoint] = []
     try:
-        for name, endpoint in _build_endpoints(server, options):
+        for name, endpoint in _build_endpoints(server, model_metrics, options):
             address = await endpoint.start()
             started.append(endpoint)
             _log.info("Started %s at %s", name, address)
@@ -71,7 +73,7 @@ async def serve(options: ServerOptions) -> int:
         await _stop(server, started, options.exit_timeout_secs)
 
 
-def _build_server(options: ServerOptions) -> InferenceServer:
+def _build_server(options: ServerOptions, model_metrics: MetricFamilies) -> InferenceServer:
     # A model may execute others, so the loader is given what leads to the repository, which is given the loader.
     model_calls = ModelCalls(
         asyncio.get_running_loop(),
@@ -84,6 +86,7 @@ def _build_server(options: ServerOptions) -> InferenceServer:
         cores=_cores(),
         backend_settings=options.backend_config,
         model_caller=model_calls,
+        metrics=model_metrics,
     )
     repository = ModelRepository(options.model_repositories, loader)
     return InferenceServer(
@@ -94,13 +97,15 @@ def _build_server(options: ServerOptions) -> InferenceServer:
     )
 
 
-def _build_endpoints(server: InferenceServer, options: ServerOptions) -> Sequence[tuple[str, Endpoint]]:
+def _build_endpoints(
+    server: InferenceServer, model_metrics: MetricFamilies, options: ServerOptions
+) -> Sequence[tuple[str, Endpoint]]:
     """Return the endpoints that are allowed, in the order of their start: gRPC last, so that it is stopped first."""
     endpoints: list[tuple[str, Endpoint]] = []
     if options.http is not None:
         endpoints.append(("HTTPService", HttpEndpoint(health_app(server), options.http)))
     if options.metrics is not None:
-        endpoints.append(("Metrics Service", HttpEndpoint(metrics_app(server), options.metrics)))
+        endpoints.append(("Metrics Service", HttpEndpoint(metrics_app(server, model_metrics), options.metrics)))
     if options.grpc is not None:
         grpc_endpoint = GrpcEndpoint(InferenceServicer(server), HealthServicer(server), options.grpc)
         endpoints.append(("GRPCInferenceService", grpc_endpoint))

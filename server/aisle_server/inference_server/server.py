@@ -129,15 +129,15 @@ class InferenceServer:
         return not self._is_readiness_strict or self._repository.is_every_model_ready()
 
     def is_model_ready(self, name: str, version: int = LATEST_VERSION) -> bool:
-        """Whether a model can be asked; False for one that nobody knows.
+        """Whether a model can be asked; False for one that nobody knows, or that has an instance which cannot execute.
 
         Source: Triton up to 26.05; later releases answer NOT_FOUND, which clients that poll after an unload do not expect.
         """
         try:
-            self._repository.served(name, version)
+            served = self._repository.served(name, version)
         except InferenceServerError:
             return False
-        return self._state is _State.RUNNING
+        return self._state is _State.RUNNING and served.is_healthy
 
     def server_metadata(self) -> ServerMetadata:
         """Return who answers."""

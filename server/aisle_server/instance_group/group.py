@@ -80,6 +80,11 @@ class InstanceGroup:
         """Instances that wait for work."""
         return max(0, len(self._instances) - self._under_way)
 
+    @property
+    def is_healthy(self) -> bool:
+        """Whether every instance can execute at the moment."""
+        return all(instance.is_healthy() for instance in self._instances)
+
     def submit(
         self,
         requests: Sequence[InferenceRequest],

@@ -87,6 +87,7 @@ class InstanceThread:
         self._config = config
         self._inbox = inbox
         self._loop = loop
+        self._instance: BackendInstance | None = None
         self._started: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
 
@@ -101,14 +102,21 @@ class InstanceThread:
         Thread(target=self._run, args=(tuple(warmup_samples),), name=name, daemon=True).start()
         await self._started
 
+    def is_healthy(self) -> bool:
+        """Whether its instance can execute at the moment. Called on the event loop."""
+        instance = self._instance
+        return instance is None or instance.is_healthy()
+
     def _run(self, warmup_samples: tuple[WarmupSample, ...]) -> None:
         try:
             instance = self._create(warmup_samples)
         except InferenceServerError as error:
             self._post(_fail, self._started, error)
         else:
+            self._instance = instance
             self._post(_succeed, self._started)
             self._serve(instance)
+            self._instance = None
             self._finalize(instance)
         self._post(_succeed, self.ended)
 
@@ -168,7 +176,6 @@ class InstanceThread:
             error = InternalError(
                 f"model '{self._config.name}' gave {len(execution.results)} responses, expected {len(requests)}"
             )
-        # Or a model that calls sys.exit would end the thread, and its callers would wait for ever.
         except BaseException as failure:
             error = self._told(failure)
         # One for each: an exception that several callers raise would gather all their frames.
@@ -193,6 +200,7 @@ class InstanceThread:
     def _told(self, failure: BaseException) -> InferenceServerError:
         if isinstance(failure, InferenceServerError):
             return failure
+        # Whatever it is: a model that calls sys.exit would end the thread, and its callers would wait for ever.
         logger.error("instance '%s' of model '%s' failed", self._placement.name, self._config.name, exc_info=failure)
         return InternalError(f"model '{self._config.name}' failed to execute the request")
 

@@ -100,8 +100,8 @@ class ModelRepository:
         return tuple(self._table.models.get(name, ModelRecord()).ready_versions())
 
     def is_every_model_ready(self) -> bool:
-        """Whether each version that should be ready is. One that was unloaded on purpose should not."""
-        return self._table.is_every_model_ready()
+        """Whether each version that should be ready is, and can execute. One that was unloaded on purpose should not."""
+        return self._table.is_every_model_ready() and all(served.is_healthy for served in self._table.all_served())
 
     def index(self, *, ready_only: bool = False) -> list[ModelIndex]:
         """List every model directory and every version that somebody asked to load, by name and version."""

@@ -90,6 +90,9 @@ class _ReshapingInstance(BackendInstance):
         execution = self._instance.execute([self._request(request) for request in requests])
         return replace(execution, results=[self._result(result) for result in execution.results])
 
+    def is_healthy(self) -> bool:
+        return self._instance.is_healthy()
+
     def execute_decoupled(self, requests: Sequence[InferenceRequest], senders: Sequence[ResponseSender]) -> None:
         cast(DecoupledInstance, self._instance).execute_decoupled(
             [self._request(request) for request in requests],

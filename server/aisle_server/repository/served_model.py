@@ -27,7 +27,17 @@ class ServedModel:
         load_duration_s: How long it took to load.
     """
 
-    __slots__ = ("_release", "_scheduler", "_validator", "config", "labels", "load_duration_s", "statistics", "version")
+    __slots__ = (
+        "_is_healthy",
+        "_release",
+        "_scheduler",
+        "_validator",
+        "config",
+        "labels",
+        "load_duration_s",
+        "statistics",
+        "version",
+    )
 
     def __init__(
         self,
@@ -39,6 +49,7 @@ class ServedModel:
         labels: Mapping[str, tuple[str, ...]] = _NO_LABELS,
         load_duration_s: float = 0.0,
         release: Callable[[], Awaitable[None]] | None = None,
+        is_healthy: Callable[[], bool] | None = None,
     ) -> None:
         """Put a loaded version together.
 
@@ -50,6 +61,7 @@ class ServedModel:
             labels: Output -> names of its classes.
             load_duration_s: How long it took to load.
             release: Gives back instances and files, once the scheduler has stopped; None when there are none.
+            is_healthy: Tells whether every instance can execute at the moment; None when nothing could keep one from it.
         """
         self.config = config
         self.version = version
@@ -59,6 +71,12 @@ class ServedModel:
         self._scheduler = scheduler
         self._validator = RequestValidator(config)
         self._release = release
+        self._is_healthy = is_healthy
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether every instance can execute at the moment."""
+        return self._is_healthy is None or self._is_healthy()
 
     @property
     def pending_request_count(self) -> int:

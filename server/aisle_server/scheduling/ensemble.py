@@ -241,6 +241,7 @@ class _Run:
             sequence_id=request.sequence_id,
             sequence_start=request.sequence_start,
             sequence_end=request.sequence_end,
+            cancellation=request.cancellation,
         )
 
 

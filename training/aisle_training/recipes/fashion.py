@@ -21,5 +21,5 @@ RECIPE = Recipe(
     title=TitleRecipe(
         schedule=Schedule(epochs=12, batch_size=128, learning_rate=2e-3, weight_decay=0.02, label_smoothing=0.05),
     ),
-    fusion=FusionRecipe(schedule=Schedule(epochs=12, batch_size=256, learning_rate=1e-3, weight_decay=0.02)),
+    fusion=FusionRecipe(schedule=Schedule(epochs=6, batch_size=256, learning_rate=3e-4, weight_decay=0.02)),
 )

@@ -2,6 +2,7 @@
 
 Instances run inside the server's process, each on a thread of its own and with modules of its own. Models that compute in plain
 Python therefore share one interpreter lock; those that spend their time in NumPy, Pillow, a tokenizer or a runtime do not notice.
+With the parameter EXECUTION_PROCESS = `own` each instance has a process of its own, which may die without the server.
 
 Source: Triton's python backend.
 """
@@ -17,18 +18,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from aisle_server.backends.backend import BackendOptions, Device
+from aisle_server.backends.backend import BackendModel, BackendOptions, Device
 from aisle_server.backends.model_files import model_path, without_directories
 from aisle_server.backends.python import triton_python_backend_utils
 from aisle_server.backends.python.current_model import CurrentModel, running
 from aisle_server.backends.python.errors import TritonModelException
 from aisle_server.backends.python.model_package import UTILS_MODULE, ModelPackage, without_package_names
+from aisle_server.backends.python.own_process.process_model import ProcessModel
 from aisle_server.backends.python.python_instance import PythonInstance
-from aisle_server.errors import InferenceServerError, InvalidArgumentError
+from aisle_server.errors import InferenceServerError, InvalidArgumentError, UnsupportedError
 from aisle_server.model_config.json_form import from_json_form, to_json_form
 from aisle_server.model_config.schema import ModelConfig
 
 DEFAULT_MODEL_FILENAME: Final = "model.py"
+PROCESS_PARAMETER: Final = "EXECUTION_PROCESS"
+ENVIRONMENT_PARAMETER: Final = "EXECUTION_ENV_PATH"
 MODEL_CLASS: Final = "TritonPythonModel"
 
 _log = logging.getLogger(__name__)
@@ -36,8 +40,31 @@ _log = logging.getLogger(__name__)
 
 def open_python_model(
     config: ModelConfig, version: int, version_directory: Path, options: BackendOptions
+) -> BackendModel:
+    """Open a python model, in this process or in processes of its own; see `BackendFactory`."""
+    if ENVIRONMENT_PARAMETER in config.parameters:
+        raise UnsupportedError(
+            f"parameter {ENVIRONMENT_PARAMETER} of model '{config.name}' names a packed environment, which this server does not unpack;"
+            " install what the model needs beside the server, and remove the parameter"
+        )
+    where = config.parameters.get(PROCESS_PARAMETER, "server")
+    if where not in ("server", "own"):
+        raise InvalidArgumentError(
+            f"parameter {PROCESS_PARAMETER} of model '{config.name}' is '{where}'; expected 'own' or 'server'"
+        )
+    if where == "own":
+        return ProcessModel(config, version, version_directory.absolute(), options)
+    return open_in_this_process(config, version, version_directory, options)
+
+
+def open_in_this_process(
+    config: ModelConfig, version: int, version_directory: Path, options: BackendOptions
 ) -> PythonModel:
-    """Open a python model; see `BackendFactory`."""
+    """Open a python model whose code runs here.
+
+    Raises:
+        InvalidArgumentError: The code cannot be found or imported, has no TritonPythonModel, or contradicts its configuration.
+    """
     filename = config.default_model_filename or DEFAULT_MODEL_FILENAME
     model_path(config, version_directory, DEFAULT_MODEL_FILENAME)
     if Path(filename).name != filename or not filename.endswith(".py"):
@@ -73,7 +100,7 @@ class PythonModel:
         self._version = version
         self._directory = version_directory.absolute()
         self._module_name = module_name
-        self._current = CurrentModel(config.name, version, self._directory, options.model_caller)
+        self._current = CurrentModel(config.name, version, self._directory, options.model_caller, options.metrics)
         loaded = self._load()
         try:
             self._config = self._completed(loaded.model_class)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from threading import Event, Lock
+from contextlib import suppress
+from threading import Event, Lock, Thread
 from typing import Any, Final, TypeAlias
 
 from aisle_server.backends.backend import ResponseSender
@@ -94,8 +95,12 @@ class InferenceResponseSender:
             self._count += 1
 
     def __del__(self) -> None:
-        if not self._is_closed:
-            self._sender.send(InternalError("the model ended without a final response to the request"), is_final=True)
+        if self._is_closed:
+            return
+        error = InternalError("the model ended without a final response to the request")
+        # On a thread of its own: sending may have to wait, and this may run in the middle of anything.
+        with suppress(RuntimeError):  # the interpreter is going
+            Thread(target=self._sender.send, args=(error,), kwargs={"is_final": True}, daemon=True).start()
 
 
 class OneResponse:

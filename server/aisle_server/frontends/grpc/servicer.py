@@ -1,6 +1,6 @@
 """The RPCs of the inference service: plain functions of the decoded message and the call.
 
-They decide nothing about inference and know no gRPC library; `server.py` binds them to one. An RPC `ModelInfer` is the method
+They decide nothing about inference and know no gRPC library; `binding.py` binds them to one. An RPC `ModelInfer` is the method
 `model_infer`; one that is not offered has its reason in `NOT_OFFERED` instead.
 
 Source: Triton inference protocol, service `GRPCInferenceService`.
@@ -149,6 +149,8 @@ class InferenceServicer:
                             answer = pb.ModelStreamInferResponse(infer_response=end)
                         elif isinstance(streamed.result, InferenceServerError):
                             answer = told_in_stream(message, streamed.result)
+                            answer.infer_response.model_name = message.model_name
+                            answer.infer_response.model_version = message.model_version
                         else:
                             answer = pb.ModelStreamInferResponse(infer_response=asked.encode(streamed.result))
                         answer.infer_response.parameters[_FINAL_RESPONSE].bool_param = streamed.is_final
@@ -199,7 +201,7 @@ class InferenceServicer:
     def _is_decoupled(self, message: pb.ModelInferRequest) -> bool:
         try:
             version = parse_model_version(message.model_version)
-            return self._server.model_config(message.model_name, version).decoupled
+            return self._server.model_config_for_inference(message.model_name, version).decoupled
         except InferenceServerError:  # to be told in its turn
             return False
 

@@ -10,8 +10,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from aisle_server.backends.metric_families import MetricFamilies
 from aisle_server.errors import InferenceServerError
 from aisle_server.frontends.metrics import CONTENT_TYPE, render_metrics
+from aisle_server.frontends.model_metrics import render_model_metrics
 from aisle_server.frontends.model_version import parse_model_version
 from aisle_server.frontends.status import told
 from aisle_server.inference_server import InferenceServer
@@ -40,11 +42,11 @@ def health_app(server: InferenceServer) -> Starlette:
     )
 
 
-def metrics_app(server: InferenceServer) -> Starlette:
-    """Return the application of the metrics port."""
+def metrics_app(server: InferenceServer, model_metrics: MetricFamilies) -> Starlette:
+    """Return the application of the metrics port: the server's metrics, then those that models have defined."""
 
     async def metrics(_request: Request) -> Response:
-        return PlainTextResponse(render_metrics(server), media_type=CONTENT_TYPE)
+        return PlainTextResponse(render_metrics(server) + render_model_metrics(model_metrics), media_type=CONTENT_TYPE)
 
     return _application([Route("/metrics", metrics)])
 

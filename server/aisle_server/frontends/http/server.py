@@ -55,6 +55,8 @@ class HttpEndpoint:
         self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]))
         while not self._server.started and not self._task.done():
             await asyncio.sleep(0.001)
+        if self._task.done():
+            self._task.result()
         return address_text(self._options.address, self._listener.getsockname()[1])
 
     async def stop(self, grace_s: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from aisle_server.backends.metric_families import MetricFamilies
 from aisle_server.errors import UnavailableError
 from aisle_server.frontends.http.routes import health_app, metrics_app
 from tests.support.asgi import ask
@@ -55,7 +56,7 @@ async def test_health_only_answers_gets() -> None:
 
 async def test_metrics_are_prometheus_text() -> None:
     """The metrics port gives the metrics, in Prometheus' text format."""
-    answer = await ask(metrics_app(FakeInferenceServer()), "/metrics")
+    answer = await ask(metrics_app(FakeInferenceServer(), MetricFamilies()), "/metrics")
     assert answer.status == 200
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert b'nv_inference_count{model="identity",version="3"} 0\n' in answer.body

@@ -144,3 +144,21 @@ def test_wrong_options_are_named():
     assert "unknown recipe 'fashoin', expected one of fashion, tiny" in unknown.output
     weights = CliRunner().invoke(train_command, ["tiny", *here, "--weights", "nowhere.h5"])
     assert "'nowhere.h5' is no file, nor none or imagenet" in weights.output
+
+
+def test_transformer_can_be_chosen(tmp_path: Path):
+    """A recipe may ask for a Transformer: it is saved whole, and padding has no influence on a title."""
+    from aisle_training.models.title_classifier import TitleClassifier
+
+    model = TitleClassifier(4, 50, 12, network="transformer", token_size=16, filters=32, embedding_size=8)
+    token_ids = np.zeros((2, 12), dtype=np.int32)
+    token_ids[0, :4] = (7, 8, 9, 10)
+    before = model.predict(token_ids, verbose=0)["EMBEDDING"]
+    embedding = model.get_layer("transformer").get_layer("embedding").token_embedding
+    vectors = embedding.get_weights()[0]
+    vectors[0] = 100.0
+    embedding.set_weights([vectors])
+    run = RunFolder(tmp_path)
+    run.save_classifier("title_classifier", model)
+    after = run.load_classifier("title_classifier").predict(token_ids, verbose=0)["EMBEDDING"]
+    np.testing.assert_allclose(after, before, atol=1e-5)
