@@ -69,9 +69,7 @@ class SequenceSlots(Generic[EntryT]):
         self._taken: list[list[RequestSequence[EntryT] | None]] = [
             [None] * slots_per_instance for _ in range(instance_count)
         ]
-        self._free = [
-            Slot(row, instance) for instance in range(instance_count) for row in range(slots_per_instance)
-        ]
+        self._free = [Slot(row, instance) for instance in range(instance_count) for row in range(slots_per_instance)]
         heapify(self._free)
         # A dict for its order: one that is given up leaves from the middle.
         self._backlog: dict[RequestSequence[EntryT], None] = {}
