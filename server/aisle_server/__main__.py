@@ -53,6 +53,12 @@ def _keepalive(name: str, field: str, text: str) -> Callable[[Any], Any]:
     multiple=True,
     help="Setting of a backend; may be given more than once.",
 )
+@click.option(
+    "--cache-config",
+    metavar="CACHE,KEY=VALUE",
+    multiple=True,
+    help="Cache of responses: local,size=BYTES. Models with response_cache { enable: true } use it.",
+)
 @_flag("--log-verbose", ServerOptions, "0, or 1 for what a developer wants to know.")
 @_flag("--log-format", ServerOptions, "Form of the log's lines.", kind=click.Choice(["default", "ISO8601"]))
 @click.option("--allow-grpc", type=bool, default=True, show_default=True, help="Serve the inference protocol.")
@@ -151,12 +157,24 @@ def options_of(flags: dict[str, Any]) -> ServerOptions:
         exit_on_error=flags["exit_on_error"],
         strict_readiness=flags["strict_readiness"],
         backend_config=_backend_config(flags["backend_config"]),
+        response_cache_bytes=_response_cache_bytes(flags["cache_config"]),
         log_verbose=flags["log_verbose"],
         log_format=flags["log_format"],
         grpc=grpc if flags["allow_grpc"] else None,
         http=HttpOptions(flags["http_address"], flags["http_port"]) if flags["allow_http"] else None,
         metrics=MetricsOptions(flags["metrics_address"], flags["metrics_port"]) if flags["allow_metrics"] else None,
     )
+
+
+def _response_cache_bytes(texts: Sequence[str]) -> int:
+    size_bytes = 0
+    for text in texts:
+        cache, _, setting = text.partition(",")
+        key, _, value = setting.partition("=")
+        if (cache, key) != ("local", "size") or not value.isdecimal():
+            raise ValueError(f"--cache-config is '{text}'; expected local,size=<bytes>")
+        size_bytes = int(value)
+    return size_bytes
 
 
 def _backend_config(texts: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -133,6 +133,7 @@ class ServerOptions:
         exit_on_error: Stop when a model fails to load at the start.
         strict_readiness: Ready means that every model is ready, not merely that the process is up.
         backend_config: Backend -> its settings.
+        response_cache_bytes: What the answers that are kept for requests that come again may take; 0 keeps none.
         log_verbose: 0 for what an operator wants to know, 1 and above for what a developer wants to know.
         log_format: Tritonserver's: `default` (`I1121 09:30:00.123456 7 app] ...`) or `ISO8601`.
         grpc: The inference protocol; None when it is not allowed.
@@ -149,6 +150,7 @@ class ServerOptions:
     exit_on_error: bool = True
     strict_readiness: bool = True
     backend_config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    response_cache_bytes: int = 0
     log_verbose: int = 0
     log_format: Literal["default", "ISO8601"] = "default"
     grpc: GrpcOptions | None = GrpcOptions()
