@@ -23,6 +23,7 @@ from aisle_server.frontends.grpc.servicer import InferenceServicer
 from aisle_server.frontends.http.routes import health_app, metrics_app
 from aisle_server.frontends.http.server import HttpEndpoint
 from aisle_server.inference_server import InferenceServer
+from aisle_server.instance_group import ModelCalls
 from aisle_server.options import ServerOptions
 from aisle_server.repository.lifecycle import ModelRepository
 from aisle_server.repository.loader import VersionLoader
@@ -71,9 +72,22 @@ async def serve(options: ServerOptions) -> int:
 
 
 def _build_server(options: ServerOptions) -> InferenceServer:
-    loader = VersionLoader(open_model, SystemClock(), cores=_cores(), backend_settings=options.backend_config)
+    # A model may execute others, so the loader is given what leads to the repository, which is given the loader.
+    model_calls = ModelCalls(
+        asyncio.get_running_loop(),
+        lambda request: repository.infer_step(request),
+        lambda request: repository.stream_step(request),
+    )
+    loader = VersionLoader(
+        open_model,
+        SystemClock(),
+        cores=_cores(),
+        backend_settings=options.backend_config,
+        model_caller=model_calls,
+    )
+    repository = ModelRepository(options.model_repositories, loader)
     return InferenceServer(
-        ModelRepository(options.model_repositories, loader),
+        repository,
         name=options.id,
         version=_version(),
         strict_readiness=options.strict_readiness,

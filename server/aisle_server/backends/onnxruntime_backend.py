@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from aisle_server.backends.backend import BackendOptions, Device, Execution
+from aisle_server.backends.backend import BackendInstance, BackendOptions, Device, Execution
 from aisle_server.backends.batch_execution import BatchExecution
 from aisle_server.backends.batching import Arrays
 from aisle_server.backends.model_files import model_path, without_directories
@@ -118,7 +118,7 @@ class OnnxRuntimeModel:
         )
 
 
-class OnnxRuntimeInstance:
+class OnnxRuntimeInstance(BackendInstance):
     """A session of its own."""
 
     def __init__(self, config: ModelConfig, version: int, session: Any) -> None:

@@ -10,6 +10,7 @@ from aisle_server.backends.backend import BackendModel
 from aisle_server.inference import InferenceRequest
 from aisle_server.instance_group.instance_thread import GroupExecution, InstanceThread, Work
 from aisle_server.instance_group.placement import devices_for
+from aisle_server.instance_group.response_stream import ResponseStream
 from aisle_server.instance_group.warmup import WarmupSample
 from aisle_server.model_config.schema import ModelConfig
 
@@ -74,17 +75,25 @@ class InstanceGroup:
         """Instances that wait for work."""
         return max(0, len(self._instances) - self._under_way)
 
-    def submit(self, requests: Sequence[InferenceRequest], on_done: OnDone) -> None:
+    @property
+    def is_healthy(self) -> bool:
+        """Whether every instance can execute at the moment."""
+        return all(instance.is_healthy() for instance in self._instances)
+
+    def submit(
+        self, requests: Sequence[InferenceRequest], on_done: OnDone, streams: Sequence[ResponseStream] = ()
+    ) -> None:
         """Have a batch executed by the first instance that is free.
 
         Args:
             requests: One or more; their rows fit the model's `max_batch_size`.
-            on_done: Called on the event loop, once, never before this returns.
+            on_done: Called on the event loop, once, never before this returns. A decoupled model may send responses after that.
+            streams: For a decoupled model, where the responses to each request go.
         """
         if self._stopped is not None:
             raise RuntimeError("a batch was submitted to an instance group that has stopped")
         self._under_way += 1
-        self._inbox.put(Work(requests, self._finish, on_done))
+        self._inbox.put(Work(requests, self._finish, on_done, streams))
 
     async def execute(self, requests: Sequence[InferenceRequest]) -> GroupExecution:
         """Have a batch executed by the first instance that is free, and wait for it.

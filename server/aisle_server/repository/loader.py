@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from aisle_server.backends.backend import BackendModel, BackendOptions
+from aisle_server.backends.backend import BackendModel, BackendOptions, ModelCaller
 from aisle_server.inference import InferenceRequest, InferenceResponse
 from aisle_server.instance_group import InstanceGroup, intra_op_threads_for, load_warmup_samples
 from aisle_server.model_config.autocomplete import with_defaults
@@ -61,6 +61,7 @@ class VersionLoader:
         cores: int,
         available_gpus: Sequence[int] = (),
         backend_settings: Mapping[str, Mapping[str, str]] | None = None,
+        model_caller: ModelCaller | None = None,
     ) -> None:
         """Prepare to load.
 
@@ -70,12 +71,14 @@ class VersionLoader:
             cores: Those that the process may compute on.
             available_gpus: Ids of the GPUs that the process may use.
             backend_settings: Backend -> what `--backend-config` says of it.
+            model_caller: Executes models for models that ask for it.
         """
         self._open_model = open_model
         self._clock = clock
         self._cores = cores
         self._available_gpus = tuple(available_gpus)
         self._backend_settings = backend_settings or {}
+        self._model_caller = model_caller
 
     async def load(
         self, description: ModelDescription, version: int, infer: Infer, step_configs: Sequence[ModelConfig]
@@ -110,12 +113,14 @@ class VersionLoader:
             labels=labels,
             load_duration_s=time.monotonic() - started,
             release=release,
+            is_healthy=lambda: group.is_healthy,
         )
 
     async def _open(self, config: ModelConfig, version: int, directory: Path) -> BackendModel:
         options = BackendOptions(
             intra_op_threads=intra_op_threads_for(self._cores, _instances_on_cpu(config)),
             settings=self._backend_settings.get(config.backend, {}),
+            model_caller=self._model_caller,
         )
         opening = asyncio.ensure_future(asyncio.to_thread(self._open_model, config, version, directory, options))
         try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from aisle_server.inference import InferenceRequest, InferenceResponse
+from aisle_server.inference import InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.model_config.schema import ModelConfig
 from aisle_server.repository.request_validation import RequestValidator
+from aisle_server.scheduling.decoupled import DecoupledBatcher
 from aisle_server.scheduling.scheduler import Scheduler
 from aisle_server.statistics import ModelStatistics
 
@@ -26,7 +27,17 @@ class ServedModel:
         load_duration_s: How long it took to load.
     """
 
-    __slots__ = ("_release", "_scheduler", "_validator", "config", "labels", "load_duration_s", "statistics", "version")
+    __slots__ = (
+        "_is_healthy",
+        "_release",
+        "_scheduler",
+        "_validator",
+        "config",
+        "labels",
+        "load_duration_s",
+        "statistics",
+        "version",
+    )
 
     def __init__(
         self,
@@ -38,6 +49,7 @@ class ServedModel:
         labels: Mapping[str, tuple[str, ...]] = _NO_LABELS,
         load_duration_s: float = 0.0,
         release: Callable[[], Awaitable[None]] | None = None,
+        is_healthy: Callable[[], bool] | None = None,
     ) -> None:
         """Put a loaded version together.
 
@@ -49,6 +61,7 @@ class ServedModel:
             labels: Output -> names of its classes.
             load_duration_s: How long it took to load.
             release: Gives back instances and files, once the scheduler has stopped; None when there are none.
+            is_healthy: Tells whether every instance can execute at the moment; None when nothing could keep one from it.
         """
         self.config = config
         self.version = version
@@ -58,6 +71,12 @@ class ServedModel:
         self._scheduler = scheduler
         self._validator = RequestValidator(config)
         self._release = release
+        self._is_healthy = is_healthy
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether every instance can execute at the moment."""
+        return self._is_healthy is None or self._is_healthy()
 
     @property
     def pending_request_count(self) -> int:
@@ -73,8 +92,24 @@ class ServedModel:
         """
         return self._scheduler.infer(self._validator.validate(request))
 
+    def stream(self, request: InferenceRequest) -> AsyncGenerator[StreamedResponse, None]:
+        """Check a request at once, and answer it when iterated: any number of times for a decoupled model, else once.
+
+        Raises:
+            InvalidArgumentError: The request does not fit the model configuration.
+            InferenceServerError: As `Scheduler.infer`, when iterated.
+        """
+        request = self._validator.validate(request)
+        if isinstance(self._scheduler, DecoupledBatcher):
+            return self._scheduler.stream(request)
+        return _once(self._scheduler.infer(request))
+
     async def stop(self) -> None:
         """Refuse new requests, answer the accepted ones, then give everything back. Called once."""
         await self._scheduler.stop()
         if self._release is not None:
             await self._release()
+
+
+async def _once(answer: Coroutine[Any, Any, InferenceResponse]) -> AsyncGenerator[StreamedResponse, None]:
+    yield StreamedResponse(await answer, is_final=True)

@@ -8,6 +8,7 @@ from aisle_server.instance_group import InstanceGroup
 from aisle_server.model_config.schema import DynamicBatching, ModelConfig
 from aisle_server.scheduling.batch import signature_for
 from aisle_server.scheduling.clock import Clock
+from aisle_server.scheduling.decoupled import DecoupledBatcher
 from aisle_server.scheduling.direct import DirectScheduler
 from aisle_server.scheduling.dynamic_batcher import DynamicBatcher
 from aisle_server.scheduling.scheduler import Scheduler
@@ -26,9 +27,12 @@ def create_scheduler(config: ModelConfig, group: InstanceGroup, statistics: Mode
         clock: The time.
 
     Returns:
-        A dynamic batcher when the configuration has `dynamic_batching`, else a direct scheduler.
+        A dynamic batcher when the configuration has `dynamic_batching`, else a direct scheduler; for a model that may answer any
+        number of times one that can stream.
     """
     batching = config.dynamic_batching
+    if config.decoupled:
+        return DecoupledBatcher(config, group, statistics, clock)
     if batching is None:
         logger.info("model '%s': no dynamic batching, each request is executed alone", config.name)
         return DirectScheduler(group, statistics, clock)

@@ -7,17 +7,6 @@ from __future__ import annotations
 
 from aisle_server.backends.python.current_model import current_model
 from aisle_server.backends.python.errors import TritonError, TritonModelException
-from aisle_server.backends.python.inference import (
-    TRITONSERVER_REQUEST_FLAG_SEQUENCE_END,
-    TRITONSERVER_REQUEST_FLAG_SEQUENCE_START,
-    TRITONSERVER_REQUEST_RELEASE_ALL,
-    TRITONSERVER_REQUEST_RELEASE_RESCHEDULE,
-    TRITONSERVER_RESPONSE_COMPLETE_FINAL,
-    InferenceRequest,
-    InferenceResponse,
-    get_input_tensor_by_name,
-    get_output_tensor_by_name,
-)
 from aisle_server.backends.python.logger import Logger, LogLevel
 from aisle_server.backends.python.model_config import (
     ModelConfig,
@@ -25,6 +14,16 @@ from aisle_server.backends.python.model_config import (
     get_output_config_by_name,
     using_decoupled_model_transaction_policy,
 )
+from aisle_server.backends.python.request import (
+    TRITONSERVER_REQUEST_FLAG_SEQUENCE_END,
+    TRITONSERVER_REQUEST_FLAG_SEQUENCE_START,
+    TRITONSERVER_REQUEST_RELEASE_ALL,
+    TRITONSERVER_REQUEST_RELEASE_RESCHEDULE,
+    InferenceRequest,
+    get_input_tensor_by_name,
+)
+from aisle_server.backends.python.response import InferenceResponse, get_output_tensor_by_name
+from aisle_server.backends.python.response_sender import TRITONSERVER_RESPONSE_COMPLETE_FINAL, InferenceResponseSender
 from aisle_server.backends.python.tensor import (
     Tensor,
     deserialize_bytes_tensor,
@@ -42,6 +41,7 @@ __all__ = [
     "TRITONSERVER_RESPONSE_COMPLETE_FINAL",
     "InferenceRequest",
     "InferenceResponse",
+    "InferenceResponseSender",
     "LogLevel",
     "Logger",
     "ModelConfig",

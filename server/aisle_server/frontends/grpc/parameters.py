@@ -15,8 +15,8 @@ from aisle_server.errors import InvalidArgumentError, NotFoundError
 from aisle_server.inference import ParameterValue
 
 _RESERVED_PREFIX: Final = "triton_"
-_ENABLE_EMPTY_FINAL_RESPONSE: Final = "triton_enable_empty_final_response"
-_FLAGS: Final = frozenset({"sequence_start", "sequence_end", _ENABLE_EMPTY_FINAL_RESPONSE})
+EMPTY_FINAL_RESPONSE: Final = "triton_enable_empty_final_response"
+_FLAGS: Final = frozenset({"sequence_start", "sequence_end", EMPTY_FINAL_RESPONSE})
 _LARGEST_INT64: Final = 2**63 - 1
 
 
