@@ -89,9 +89,18 @@ def _keepalive(name: str, field: str, text: str) -> Callable[[Any], Any]:
     "max_connection_age_grace_ms",
     "Milliseconds that calls of such a connection are granted; 0: no bound.",
 )
-@click.option("--allow-http", type=bool, default=True, show_default=True, help="Serve health over HTTP.")
+@click.option(
+    "--allow-http", type=bool, default=True, show_default=True, help="Serve the inference protocol over HTTP."
+)
 @_flag("--http-address", HttpOptions, "Where HTTP listens.", field="address")
 @_flag("--http-port", HttpOptions, "Port of HTTP; 0 for any free one.", field="port")
+@_flag("--http-max-input-size", HttpOptions, "Bytes of the largest request body, decompressed.", field="max_input_size")
+@_flag(
+    "--http-header-timeout-secs",
+    HttpOptions,
+    "Seconds that a request's headers may take.",
+    field="header_timeout_secs",
+)
 @click.option("--allow-metrics", type=bool, default=True, show_default=True, help="Serve metrics for Prometheus.")
 @_flag("--metrics-address", MetricsOptions, "Where metrics are served.", field="address")
 @_flag("--metrics-port", MetricsOptions, "Port of metrics; 0 for any free one.", field="port")
@@ -144,6 +153,12 @@ def options_of(flags: dict[str, Any]) -> ServerOptions:
         tls=tls,
         keepalive=keepalive,
     )
+    http = HttpOptions(
+        address=flags["http_address"],
+        port=flags["http_port"],
+        max_input_size=flags["http_max_input_size"],
+        header_timeout_secs=flags["http_header_timeout_secs"],
+    )
     return ServerOptions(
         model_repositories=flags["model_repositories"],
         id=flags["id"],
@@ -154,7 +169,7 @@ def options_of(flags: dict[str, Any]) -> ServerOptions:
         log_verbose=flags["log_verbose"],
         log_format=flags["log_format"],
         grpc=grpc if flags["allow_grpc"] else None,
-        http=HttpOptions(flags["http_address"], flags["http_port"]) if flags["allow_http"] else None,
+        http=http if flags["allow_http"] else None,
         metrics=MetricsOptions(flags["metrics_address"], flags["metrics_port"]) if flags["allow_metrics"] else None,
     )
 

@@ -20,7 +20,7 @@ from aisle_server.errors import InferenceServerError
 from aisle_server.frontends.grpc.health import HealthServicer
 from aisle_server.frontends.grpc.server import GrpcEndpoint
 from aisle_server.frontends.grpc.servicer import InferenceServicer
-from aisle_server.frontends.http.routes import health_app, metrics_app
+from aisle_server.frontends.http.routes import inference_app, metrics_app
 from aisle_server.frontends.http.server import HttpEndpoint
 from aisle_server.inference_server import InferenceServer
 from aisle_server.instance_group import ModelCalls
@@ -98,7 +98,9 @@ def _build_endpoints(server: InferenceServer, options: ServerOptions) -> Sequenc
     """Return the endpoints that are allowed, in the order of their start: gRPC last, so that it is stopped first."""
     endpoints: list[tuple[str, Endpoint]] = []
     if options.http is not None:
-        endpoints.append(("HTTPService", HttpEndpoint(health_app(server), options.http)))
+        endpoints.append(
+            ("HTTPService", HttpEndpoint(inference_app(server, InferenceServicer(server), options.http), options.http))
+        )
     if options.metrics is not None:
         endpoints.append(("Metrics Service", HttpEndpoint(metrics_app(server), options.metrics)))
     if options.grpc is not None:

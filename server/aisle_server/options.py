@@ -109,10 +109,20 @@ class HttpOptions:
     Attributes:
         address: Where to listen.
         port: 0 for any free one; the log names it.
+        max_input_size: Bytes of the largest body, as sent and as decompressed.
+        header_timeout_secs: What the headers of a request may take to arrive.
     """
 
     address: str = "127.0.0.1"
     port: int = 8000
+    max_input_size: int = 64 * 2**20
+    header_timeout_secs: int = 10
+
+    def __post_init__(self) -> None:
+        if self.max_input_size < 1:
+            raise ValueError(f"--http-max-input-size is {self.max_input_size}; expected 1 or more bytes")
+        if self.header_timeout_secs < 1:
+            raise ValueError(f"--http-header-timeout-secs is {self.header_timeout_secs}; expected 1 or more")
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         "--grpc-max-connection-age-grace": 17,
         "--http-address": "0.0.0.1",
         "--http-port": 2,
+        "--http-max-input-size": 4,
+        "--http-header-timeout-secs": 5,
         "--metrics-address": "0.0.0.2",
         "--metrics-port": 3,
     }
@@ -90,7 +92,7 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
             tls=TlsOptions(True, True, pem, pem, pem),
             keepalive=KeepaliveOptions(11, 12, True, 13, 14, 15, 16, 17),
         ),
-        http=HttpOptions("0.0.0.1", 2),
+        http=HttpOptions("0.0.0.1", 2, 4, 5),
         metrics=MetricsOptions("0.0.0.2", 3),
     )
 
