@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from aisle_server import messages
 from aisle_server.errors import InferenceServerError, UnsupportedError
+from aisle_server.frontends.access import Access
 from aisle_server.frontends.grpc.binding import function_name
 from aisle_server.frontends.grpc.servicer import NOT_OFFERED, InferenceServicer
 from aisle_server.frontends.http.body import accepted_coding, encoded, read_body
@@ -47,6 +48,7 @@ def inference_app(server: InferenceServer, servicer: InferenceServicer, options:
         servicer: Its functions answer.
         options: Limits.
     """
+    access = Access(options.restrictions)
 
     async def live(_request: Request) -> Response:
         return _yes_or_no(server.is_live())
@@ -71,12 +73,12 @@ def inference_app(server: InferenceServer, servicer: InferenceServicer, options:
 
     return _application(
         [
-            Route("/v2/health/live", live),
-            Route("/v2/health/ready", ready),
-            *(Route(f"{path}/ready", model_ready) for path in _MODEL_PATHS),
-            *(Route(f"{path}/infer", infer, methods=["POST"]) for path in _MODEL_PATHS),
+            Route("/v2/health/live", _guarded(live, "ServerLive", access)),
+            Route("/v2/health/ready", _guarded(ready, "ServerReady", access)),
+            *(Route(f"{path}/ready", _guarded(model_ready, "ModelReady", access)) for path in _MODEL_PATHS),
+            *(Route(f"{path}/infer", _guarded(infer, "ModelInfer", access), methods=["POST"]) for path in _MODEL_PATHS),
             *(
-                Route(path, _endpoint(rpc, servicer, options), methods=[rpc.method])
+                Route(path, _guarded(_endpoint(rpc, servicer, options), rpc.rpc, access), methods=[rpc.method])
                 for rpc in HTTP_RPCS
                 for path in rpc.paths
             ),
@@ -91,6 +93,18 @@ def metrics_app(server: InferenceServer) -> Starlette:
         return PlainTextResponse(render_metrics(server), media_type=CONTENT_TYPE)
 
     return _application([Route("/metrics", metrics)])
+
+
+def _guarded(endpoint: Endpoint, rpc: str, access: Access) -> Endpoint:
+    guard = access.guard(rpc)
+    if guard is None:
+        return endpoint
+
+    async def answer(request: Request) -> Response:
+        guard(dict(request.headers.items()))
+        return await endpoint(request)
+
+    return answer
 
 
 def _endpoint(rpc: HttpRpc, servicer: InferenceServicer, options: HttpOptions) -> Endpoint:
