@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NoReturn, Protocol
 
+from aisle_server.backends.metric_families import MetricFamilies
 from aisle_server.backends.registry import open_model
 from aisle_server.errors import InferenceServerError
 from aisle_server.frontends.admission import Admission
@@ -24,6 +25,8 @@ from aisle_server.frontends.grpc.server import GrpcEndpoint
 from aisle_server.frontends.grpc.servicer import InferenceServicer
 from aisle_server.frontends.http.routes import inference_app, metrics_app
 from aisle_server.frontends.http.server import HttpEndpoint
+from aisle_server.frontends.metrics import render_metrics
+from aisle_server.frontends.model_metrics import render_model_metrics
 from aisle_server.inference_server import InferenceServer
 from aisle_server.instance_group import ModelCalls
 from aisle_server.options import GrpcOptions, HttpOptions, ServerOptions
@@ -58,10 +61,11 @@ async def serve(options: ServerOptions) -> int:
     """
     configure_logging(options)
     told_to_stop = _listen_to_signals()
-    server = _build_server(options)
+    model_metrics = MetricFamilies()
+    server = _build_server(options, model_metrics)
     started: list[Endpoint] = []
     try:
-        for name, endpoint in _build_endpoints(server, options):
+        for name, endpoint in _build_endpoints(server, model_metrics, options):
             address = await endpoint.start()
             started.append(endpoint)
             _log.info("Started %s at %s", name, address)
@@ -73,7 +77,7 @@ async def serve(options: ServerOptions) -> int:
         await _stop(server, started, options.exit_timeout_secs)
 
 
-def _build_server(options: ServerOptions) -> InferenceServer:
+def _build_server(options: ServerOptions, model_metrics: MetricFamilies) -> InferenceServer:
     # A model may execute others, so the loader is given what leads to the repository, which is given the loader.
     model_calls = ModelCalls(
         asyncio.get_running_loop(),
@@ -86,6 +90,7 @@ def _build_server(options: ServerOptions) -> InferenceServer:
         cores=_cores(),
         backend_settings=options.backend_config,
         model_caller=model_calls,
+        metrics=model_metrics,
     )
     repository = ModelRepository(options.model_repositories, loader)
     return InferenceServer(
@@ -96,7 +101,9 @@ def _build_server(options: ServerOptions) -> InferenceServer:
     )
 
 
-def _build_endpoints(server: InferenceServer, options: ServerOptions) -> Sequence[tuple[str, Endpoint]]:
+def _build_endpoints(
+    server: InferenceServer, model_metrics: MetricFamilies, options: ServerOptions
+) -> Sequence[tuple[str, Endpoint]]:
     """Return the endpoints that are allowed, in the order of their start: gRPC last, so that it is stopped first."""
     endpoints: list[tuple[str, Endpoint]] = []
     admission = Admission(options.max_inflight_requests)
@@ -104,7 +111,8 @@ def _build_endpoints(server: InferenceServer, options: ServerOptions) -> Sequenc
         servicer = _servicer(server, admission, options.http)
         endpoints.append(("HTTPService", HttpEndpoint(inference_app(server, servicer, options.http), options.http)))
     if options.metrics is not None:
-        endpoints.append(("Metrics Service", HttpEndpoint(metrics_app(server), options.metrics)))
+        sources = [lambda: render_metrics(server), lambda: render_model_metrics(model_metrics)]
+        endpoints.append(("Metrics Service", HttpEndpoint(metrics_app(sources), options.metrics)))
     if options.grpc is not None:
         servicer = _servicer(server, admission, options.grpc)
         grpc_endpoint = GrpcEndpoint(servicer, HealthServicer(server), options.grpc)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from aisle_server.backends.metric_families import Metrics
 from aisle_server.errors import InferenceServerError
 from aisle_server.inference import InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.model_config.schema import ModelConfig
@@ -71,11 +72,13 @@ class BackendOptions:
         intra_op_threads: Threads that one instance may compute with, so that instances do not fight over cores.
         settings: From `--backend-config <backend>,<key>=<value>`.
         model_caller: Executes other models; None where there are none.
+        metrics: Takes what models count for themselves; None where nobody looks.
     """
 
     intra_op_threads: int = 1
     settings: Mapping[str, str] = field(default_factory=dict)
     model_caller: ModelCaller | None = None
+    metrics: Metrics | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from aisle_server.backends.backend import BackendModel, BackendOptions, ModelCaller
+from aisle_server.backends.metric_families import Metrics
 from aisle_server.inference import InferenceRequest, InferenceResponse
 from aisle_server.instance_group import InstanceGroup, intra_op_threads_for, load_warmup_samples
 from aisle_server.model_config.autocomplete import with_defaults
@@ -62,6 +63,7 @@ class VersionLoader:
         available_gpus: Sequence[int] = (),
         backend_settings: Mapping[str, Mapping[str, str]] | None = None,
         model_caller: ModelCaller | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """Prepare to load.
 
@@ -72,6 +74,7 @@ class VersionLoader:
             available_gpus: Ids of the GPUs that the process may use.
             backend_settings: Backend -> what `--backend-config` says of it.
             model_caller: Executes models for models that ask for it.
+            metrics: Takes what models count for themselves.
         """
         self._open_model = open_model
         self._clock = clock
@@ -79,6 +82,7 @@ class VersionLoader:
         self._available_gpus = tuple(available_gpus)
         self._backend_settings = backend_settings or {}
         self._model_caller = model_caller
+        self._metrics = metrics
 
     async def load(
         self, description: ModelDescription, version: int, infer: Infer, step_configs: Sequence[ModelConfig]
@@ -121,6 +125,7 @@ class VersionLoader:
             intra_op_threads=intra_op_threads_for(self._cores, _instances_on_cpu(config)),
             settings=self._backend_settings.get(config.backend, {}),
             model_caller=self._model_caller,
+            metrics=self._metrics,
         )
         opening = asyncio.ensure_future(asyncio.to_thread(self._open_model, config, version, directory, options))
         try:

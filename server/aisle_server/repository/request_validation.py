@@ -89,6 +89,7 @@ class RequestValidator:
             request.timeout_us,
             request.deadline_ns,
             rows,
+            request.cancellation,
         )
 
     def _check_names(self, request: InferenceRequest) -> None:

@@ -238,6 +238,7 @@ class _Run:
             timeout_us=request.timeout_us,
             deadline_ns=request.deadline_ns,
             batch_size=batch_size,
+            cancellation=request.cancellation,
         )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from aisle_server.backends.backend import ModelCaller
+from aisle_server.backends.metric_families import Metrics
 
 # What a module of a model finds its model by.
 BUILTIN_NAME: Final = "__triton_python_model__"
@@ -30,12 +31,14 @@ class CurrentModel:
         version: Of the model.
         directory: `<repository>/<model>/<version>`.
         model_caller: Executes other models for it; None where there are none.
+        metrics: Takes what it counts for itself; None where nobody looks.
     """
 
     name: str
     version: int
     directory: Path
     model_caller: ModelCaller | None = None
+    metrics: Metrics | None = None
 
 
 _current: ContextVar[CurrentModel | None] = ContextVar("current_model", default=None)

@@ -100,7 +100,7 @@ class PythonModel:
         self._version = version
         self._directory = version_directory.absolute()
         self._module_name = module_name
-        self._current = CurrentModel(config.name, version, self._directory, options.model_caller)
+        self._current = CurrentModel(config.name, version, self._directory, options.model_caller, options.metrics)
         loaded = self._load()
         try:
             self._config = self._completed(loaded.model_class)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, overload
 
@@ -23,6 +24,19 @@ from aisle_server.inference import ParameterValue
 LATEST_VERSION = -1
 
 
+@dataclass(frozen=True, slots=True)
+class PreferredMemory:
+    """Where a model would like to have the tensors of a response. They stand in the memory of the CPU, as Triton may decide, too.
+
+    Attributes:
+        preferred_memory_type: TRITONSERVER_MEMORY_CPU or TRITONSERVER_MEMORY_GPU.
+        preferred_device_id: Which GPU.
+    """
+
+    preferred_memory_type: int
+    preferred_device_id: int = 0
+
+
 class InferenceRequest:
     """One caller's request, as a python model sees it."""
 
@@ -36,7 +50,7 @@ class InferenceRequest:
         model_version: int = LATEST_VERSION,
         flags: int = 0,
         timeout: int = 0,
-        preferred_memory: Any = None,
+        preferred_memory: PreferredMemory | None = None,
         trace: Any = None,
         parameters: Mapping[str, ParameterValue] | None = None,
     ) -> None:
@@ -220,6 +234,8 @@ def get_input_tensor_by_name(inference_request: InferenceRequest, name: str) -> 
     return next((tensor for tensor in inference_request.inputs() if tensor.name() == name), None)
 
 
+TRITONSERVER_MEMORY_CPU = 0
+TRITONSERVER_MEMORY_GPU = 2
 TRITONSERVER_REQUEST_FLAG_SEQUENCE_START = 1
 TRITONSERVER_REQUEST_FLAG_SEQUENCE_END = 2
 TRITONSERVER_REQUEST_RELEASE_ALL = 1

@@ -5,9 +5,10 @@ Source: Triton's python backend, "Decoupled mode"; its texts.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
-from threading import Event, Lock
+from threading import Event, Lock, Thread
 from typing import Any, Final, TypeAlias
 
 from aisle_server.backends.backend import ResponseSender
@@ -94,8 +95,13 @@ class InferenceResponseSender:
             self._count += 1
 
     def __del__(self) -> None:
-        if not self._is_closed:
-            self._sender.send(InternalError("the model ended without a final response to the request"), is_final=True)
+        is_needed = self._is_decoupled or self.is_taken
+        # A thread that is started while the interpreter goes never begins.
+        if self._is_closed or not is_needed or sys.is_finalizing():
+            return
+        error = InternalError("the model ended without a final response to the request")
+        # On a thread of its own: sending may have to wait, and this may run in the middle of anything.
+        Thread(target=self._sender.send, args=(error,), kwargs={"is_final": True}, daemon=True).start()
 
 
 class OneResponse:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from aisle_server.backends.python.current_model import current_model
 from aisle_server.backends.python.errors import TritonError, TritonModelException
 from aisle_server.backends.python.logger import Logger, LogLevel
+from aisle_server.backends.python.metrics import Metric, MetricFamily
 from aisle_server.backends.python.model_config import (
     ModelConfig,
     get_input_config_by_name,
@@ -15,11 +16,14 @@ from aisle_server.backends.python.model_config import (
     using_decoupled_model_transaction_policy,
 )
 from aisle_server.backends.python.request import (
+    TRITONSERVER_MEMORY_CPU,
+    TRITONSERVER_MEMORY_GPU,
     TRITONSERVER_REQUEST_FLAG_SEQUENCE_END,
     TRITONSERVER_REQUEST_FLAG_SEQUENCE_START,
     TRITONSERVER_REQUEST_RELEASE_ALL,
     TRITONSERVER_REQUEST_RELEASE_RESCHEDULE,
     InferenceRequest,
+    PreferredMemory,
     get_input_tensor_by_name,
 )
 from aisle_server.backends.python.response import InferenceResponse, get_output_tensor_by_name
@@ -34,6 +38,8 @@ from aisle_server.backends.python.tensor import (
 )
 
 __all__ = [
+    "TRITONSERVER_MEMORY_CPU",
+    "TRITONSERVER_MEMORY_GPU",
     "TRITONSERVER_REQUEST_FLAG_SEQUENCE_END",
     "TRITONSERVER_REQUEST_FLAG_SEQUENCE_START",
     "TRITONSERVER_REQUEST_RELEASE_ALL",
@@ -44,7 +50,10 @@ __all__ = [
     "InferenceResponseSender",
     "LogLevel",
     "Logger",
+    "Metric",
+    "MetricFamily",
     "ModelConfig",
+    "PreferredMemory",
     "Tensor",
     "TritonError",
     "TritonModelException",

@@ -8,7 +8,7 @@ Source: Triton inference protocol over HTTP; Prometheus text format.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -27,7 +27,7 @@ from aisle_server.frontends.http.call import HttpCall, while_connected
 from aisle_server.frontends.http.convert import HEADER_LENGTH, decode_infer, encode_infer
 from aisle_server.frontends.http.json_text import parse_json_object, write_json
 from aisle_server.frontends.http.rpcs import HTTP_RPCS, HttpRpc
-from aisle_server.frontends.metrics import CONTENT_TYPE, render_metrics
+from aisle_server.frontends.metrics import CONTENT_TYPE
 from aisle_server.frontends.model_version import parse_model_version
 from aisle_server.frontends.status import told
 from aisle_server.inference_server import InferenceServer
@@ -86,11 +86,15 @@ def inference_app(server: InferenceServer, servicer: InferenceServicer, options:
     )
 
 
-def metrics_app(server: InferenceServer) -> Starlette:
-    """Return the application of the metrics port."""
+def metrics_app(sources: Sequence[Callable[[], str]]) -> Starlette:
+    """Return the application of the metrics port.
+
+    Args:
+        sources: Each gives Prometheus text; no two give metrics of one name.
+    """
 
     async def metrics(_request: Request) -> Response:
-        return PlainTextResponse(render_metrics(server), media_type=CONTENT_TYPE)
+        return PlainTextResponse("".join(source() for source in sources), media_type=CONTENT_TYPE)
 
     return _application([Route("/metrics", metrics)])
 

@@ -81,7 +81,7 @@ class ProcessModel:
             f"Failed to process the request(s) for model '{name}', message: the process of its instance has ended"
         )
         try:
-            worker = WorkerProcess(ServerCalls(self._options.model_caller), ended_text)
+            worker = WorkerProcess(ServerCalls(self._options.model_caller, self._options.metrics), ended_text)
         except OSError as error:
             raise UnavailableError(f"no process can be started for model '{name}': {error.strerror}") from error
         level = logging.getLogger().getEffectiveLevel()

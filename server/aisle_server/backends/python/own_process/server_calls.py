@@ -1,14 +1,15 @@
-"""What the process of an instance may ask of the server: tell a caller's leaving, take responses, execute models."""
+"""What the process of an instance may ask of the server: tell a caller's leaving, take responses, execute models, count."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from threading import Lock
 from typing import Any
 
 from aisle_server.backends.backend import ModelCaller, ResponseReader, ResponseSender
+from aisle_server.backends.metric_families import FamilyDescription, Metric, Metrics
 from aisle_server.errors import InferenceServerError, UnsupportedError
 from aisle_server.inference import InferenceRequest, InferenceResponse
 
@@ -16,13 +17,17 @@ from aisle_server.inference import InferenceRequest, InferenceResponse
 class ServerCalls:
     """The functions that a `Call` may name, and what they refer to by key. One for each process; ends with it."""
 
-    def __init__(self, model_caller: ModelCaller | None) -> None:
+    def __init__(self, model_caller: ModelCaller | None, metrics: Metrics | None) -> None:
         """Begin without requests.
 
         Args:
             model_caller: Executes other models; None where there are none.
+            metrics: Takes what models count for themselves; None where nobody looks.
         """
         self._model_caller = model_caller
+        self._metrics = metrics
+        # A metric is shown as long as somebody keeps it; the process may have died when that is asked.
+        self._kept_metrics: dict[int, Metric] = {}
         self._keys = itertools.count()
         self._lock = Lock()
         self._requests: dict[int, tuple[InferenceRequest, ResponseSender | None]] = {}
@@ -48,6 +53,7 @@ class ServerCalls:
             readers = list(self._readers.values())
             self._requests.clear()
             self._readers.clear()
+            self._kept_metrics.clear()
         for sender in senders:
             if sender is not None:
                 sender.send(type(error)(error.message), is_final=True)
@@ -67,6 +73,9 @@ class ServerCalls:
             "open_stream": self._open_stream,
             "next_response": self._next_response,
             "close_stream": self._close_stream,
+            "open_metric": self._open_metric,
+            "use_metric": self._use_metric,
+            "close_metric": self._close_metric,
         }
         return functions[function](*arguments)
 
@@ -98,6 +107,29 @@ class ServerCalls:
         with self._lock:
             reader = self._readers.pop(key)
         reader.close()
+
+    def _open_metric(self, family: FamilyDescription, labels: Mapping[str, str], buckets: Sequence[float]) -> int:
+        if self._metrics is None:
+            raise UnsupportedError("there is no server here that shows metrics")
+        metric = self._metrics.metric(family, labels, buckets)
+        with self._lock:
+            key = next(self._keys)
+            self._kept_metrics[key] = metric
+        return key
+
+    def _use_metric(self, key: int, operation: str, arguments: Sequence[float]) -> float | None:
+        metric = self._kept_metrics[key]
+        operations: dict[str, Callable[..., float | None]] = {
+            "increment": metric.increment,
+            "set": metric.set,
+            "observe": metric.observe,
+            "value": metric.value,
+        }
+        return operations[operation](*arguments)
+
+    def _close_metric(self, key: int) -> None:
+        with self._lock:
+            self._kept_metrics.pop(key, None)
 
     def _caller(self) -> ModelCaller:
         if self._model_caller is None:

@@ -11,14 +11,16 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, NoReturn, cast
+from weakref import finalize
 
 from aisle_server.backends.backend import BackendModel, BackendOptions, DecoupledInstance
+from aisle_server.backends.metric_families import FamilyDescription
 from aisle_server.backends.python.own_process.channel import Channel
 from aisle_server.backends.python.own_process.messages import (
     Answer,
@@ -44,9 +46,20 @@ class Link:
         self._keys = itertools.count()
         self._waiting: dict[int, Future[Any]] = {}
         self._lock = Lock()
+        self._later: SimpleQueue[tuple[str, Any]] = SimpleQueue()
+
+    def call_later(self, function: str, argument: Any) -> None:
+        """Have the server do something whose time does not matter, with the next call. May run in the middle of anything."""
+        self._later.put((function, argument))
 
     def call(self, function: str, *arguments: Any) -> Future[Any]:
         """Have the server do something."""
+        with suppress(Empty):
+            while True:
+                self._call(*self._later.get_nowait())
+        return self._call(function, *arguments)
+
+    def _call(self, function: str, *arguments: Any) -> Future[Any]:
         answer: Future[Any] = Future()
         key = next(self._keys)
         with self._lock:
@@ -109,7 +122,7 @@ class Worker:
         match command:
             case Open():
                 _log_to(self._link, command.log_level)
-                options = BackendOptions(model_caller=RemoteModelCaller(self._link))
+                options = BackendOptions(model_caller=RemoteModelCaller(self._link), metrics=RemoteMetrics(self._link))
                 self._model = open_in_this_process(command.config, command.version, command.version_directory, options)
                 return self._model.config
             case Create():
@@ -193,6 +206,46 @@ class RemoteReader:
     def close(self) -> None:
         """Say that nobody reads any further."""
         self._link.call("close_stream", self._key)
+
+
+class RemoteMetrics:
+    """Has metrics kept by the server; see `Metrics`."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def metric(self, family: FamilyDescription, labels: Mapping[str, str], buckets: Sequence[float]) -> RemoteMetric:
+        """Return a series."""
+        key = self._link.call("open_metric", family, dict(labels), tuple(buckets)).result()
+        return RemoteMetric(self._link, key)
+
+
+class RemoteMetric:
+    """A series that the server keeps, until this is let go of; see `Metric`."""
+
+    def __init__(self, link: Link, key: int) -> None:
+        self._link = link
+        self._key = key
+        finalize(self, link.call_later, "close_metric", key).atexit = False
+
+    def increment(self, value: float) -> None:
+        """Add to a counter or a gauge."""
+        self._use("increment", value)
+
+    def set(self, value: float) -> None:
+        """Set a gauge."""
+        self._use("set", value)
+
+    def observe(self, value: float) -> None:
+        """Count a value into the buckets of a histogram."""
+        self._use("observe", value)
+
+    def value(self) -> float:
+        """Return the value of a counter or a gauge."""
+        return float(self._use("value"))
+
+    def _use(self, operation: str, *arguments: float) -> Any:
+        return self._link.call("use_metric", self._key, operation, arguments).result()
 
 
 class _LogHandler(logging.Handler):

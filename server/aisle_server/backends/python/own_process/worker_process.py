@@ -189,7 +189,7 @@ class WorkerProcess:
             pass
 
     def _answer(self, key: int, result: Any, error: BaseException | None) -> None:
-        if error is not None and not isinstance(error, InferenceServerError):
+        if error is not None and not isinstance(error, InferenceServerError | ValueError):
             _log.error("a call of process %d failed", self.pid, exc_info=error)
             error = InternalError("the call failed; the server's log tells more")
         with suppress(OSError):  # it has ended

@@ -14,6 +14,7 @@ import pytest
 from aisle_server.errors import InternalError, UnavailableError
 from aisle_server.frontends.grpc.servicer import InferenceServicer
 from aisle_server.frontends.http.routes import inference_app, metrics_app
+from aisle_server.frontends.metrics import render_metrics
 from aisle_server.inference import InferenceRequest, InferenceResponse
 from aisle_server.options import HttpOptions
 from tests.support.asgi import Answer, ask
@@ -90,7 +91,7 @@ async def test_health_only_answers_gets() -> None:
 
 async def test_metrics_are_prometheus_text() -> None:
     """The metrics port gives the metrics, in Prometheus' text format."""
-    answer = await ask(metrics_app(FakeInferenceServer()), "/metrics")
+    answer = await ask(metrics_app([lambda: render_metrics(FakeInferenceServer()), lambda: "# end\n"]), "/metrics")
     assert answer.status == 200
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert b'nv_inference_count{model="identity",version="3"} 0\n' in answer.body
