@@ -110,6 +110,9 @@ class StatisticsSnapshot:
         request_histogram: Of requests answered, from acceptance to answer.
         queue_histogram: Of requests answered, in the queue.
         compute_histogram: Of requests answered, in the instance: input, network and output together.
+        cache_hit: Requests answered from the response cache, and how long it was searched. They are in `success` too, and in none of
+            the compute figures.
+        cache_miss: Requests that it did not know, and how long it took to search it and to keep the answer.
     """
 
     last_inference_ms: int
@@ -126,6 +129,8 @@ class StatisticsSnapshot:
     request_histogram: DurationHistogram = DurationHistogram()
     queue_histogram: DurationHistogram = DurationHistogram()
     compute_histogram: DurationHistogram = DurationHistogram()
+    cache_hit: Duration = Duration()
+    cache_miss: Duration = Duration()
 
     @property
     def fail(self) -> Duration:
@@ -150,6 +155,8 @@ class ModelStatistics:
         self._queue = _DurationBook()
         self._compute = _DurationBook()
         self._success_times = _TimesBook()
+        self._cache_hit = [0, 0]
+        self._cache_miss = [0, 0]
         self._batches: dict[int, _TimesBook] = {}
         self._responses: list[_ResponseBook] = []
 
@@ -171,6 +178,27 @@ class ModelStatistics:
         self._queue.add(queue_ns)
         self._compute.add(times.input_ns + times.infer_ns + times.output_ns)
         self._success_times.add(times)
+
+    def record_cache_hit(self, *, lookup_ns: int) -> None:
+        """Book a request that was answered from the response cache.
+
+        Args:
+            lookup_ns: How long it was searched, which is all that the request took.
+        """
+        self._request.add(lookup_ns)
+        self._queue.add(0)
+        self._cache_hit[0] += 1
+        self._cache_hit[1] += lookup_ns
+
+    def record_cache_miss(self, *, ns: int) -> None:
+        """Book what the response cache cost a request that was answered by an execution, and is booked as such.
+
+        Args:
+            ns: How long it took to search it and to keep the answer.
+        """
+        self._request.add_time(ns)
+        self._cache_miss[0] += 1
+        self._cache_miss[1] += ns
 
     def record_failure(self, *, reason: FailureReason, request_ns: int) -> None:
         """Book a request that had been accepted and failed."""
@@ -223,6 +251,8 @@ class ModelStatistics:
             request_histogram=self._request.histogram(),
             queue_histogram=self._queue.histogram(),
             compute_histogram=self._compute.histogram(),
+            cache_hit=Duration(*self._cache_hit),
+            cache_miss=Duration(*self._cache_miss),
         )
 
 
@@ -238,6 +268,9 @@ class _DurationBook:
     def add(self, ns: int) -> None:
         self._ns += ns
         self._counts[bisect_left(DURATION_BOUNDS_NS, ns)] += 1
+
+    def add_time(self, ns: int) -> None:
+        self._ns += ns
 
     def total(self) -> Duration:
         return Duration(sum(self._counts), self._ns)

@@ -104,6 +104,8 @@ class InferenceRequest:
             model_version=request.model_version,
             timeout=request.timeout_us,
             parameters=request.parameters,
+            correlation_id=request.sequence_id,
+            flags=_flags_of(request),
         )
         own._has_left = partial(caller_has_left, request.cancellation, request.deadline_ns)
         own._open_response_sender = open_response_sender
@@ -190,6 +192,9 @@ class InferenceRequest:
             requested_outputs=tuple(self._requested_output_names),
             parameters=self._parameters,
             timeout_us=self._timeout,
+            sequence_id=self._correlation_id,
+            sequence_start=bool(self._flags & TRITONSERVER_REQUEST_FLAG_SEQUENCE_START),
+            sequence_end=bool(self._flags & TRITONSERVER_REQUEST_FLAG_SEQUENCE_END),
         )
 
     def get_response_sender(self) -> InferenceResponseSender:
@@ -224,6 +229,11 @@ def _model_caller() -> ModelCaller:
             "other models can be executed from a model's code alone, and here is no server that has any"
         )
     return model.model_caller
+
+
+def _flags_of(request: ServerRequest) -> int:
+    start = TRITONSERVER_REQUEST_FLAG_SEQUENCE_START if request.sequence_start else 0
+    return start | (TRITONSERVER_REQUEST_FLAG_SEQUENCE_END if request.sequence_end else 0)
 
 
 def get_input_tensor_by_name(inference_request: InferenceRequest, name: str) -> Tensor | None:
