@@ -18,14 +18,18 @@ from typing import Final, NoReturn, Protocol
 from aisle_server.backends.metric_families import MetricFamilies
 from aisle_server.backends.registry import open_model
 from aisle_server.errors import InferenceServerError
+from aisle_server.frontends.admission import Admission
+from aisle_server.frontends.forwarding import HeaderForwarding
 from aisle_server.frontends.grpc.health import HealthServicer
 from aisle_server.frontends.grpc.server import GrpcEndpoint
 from aisle_server.frontends.grpc.servicer import InferenceServicer
-from aisle_server.frontends.http.routes import health_app, metrics_app
+from aisle_server.frontends.http.routes import inference_app, metrics_app
 from aisle_server.frontends.http.server import HttpEndpoint
+from aisle_server.frontends.metrics import render_metrics
+from aisle_server.frontends.model_metrics import render_model_metrics
 from aisle_server.inference_server import InferenceServer
 from aisle_server.instance_group import ModelCalls
-from aisle_server.options import ServerOptions
+from aisle_server.options import GrpcOptions, HttpOptions, ServerOptions
 from aisle_server.repository.lifecycle import ModelRepository
 from aisle_server.repository.loader import VersionLoader
 from aisle_server.scheduling.clock import SystemClock
@@ -104,14 +108,23 @@ def _build_endpoints(
 ) -> Sequence[tuple[str, Endpoint]]:
     """Return the endpoints that are allowed, in the order of their start: gRPC last, so that it is stopped first."""
     endpoints: list[tuple[str, Endpoint]] = []
+    admission = Admission(options.max_inflight_requests)
     if options.http is not None:
-        endpoints.append(("HTTPService", HttpEndpoint(health_app(server), options.http)))
+        servicer = _servicer(server, admission, options.http)
+        endpoints.append(("HTTPService", HttpEndpoint(inference_app(server, servicer, options.http), options.http)))
     if options.metrics is not None:
-        endpoints.append(("Metrics Service", HttpEndpoint(metrics_app(server, model_metrics), options.metrics)))
+        sources = [lambda: render_metrics(server), lambda: render_model_metrics(model_metrics)]
+        endpoints.append(("Metrics Service", HttpEndpoint(metrics_app(sources), options.metrics)))
     if options.grpc is not None:
-        grpc_endpoint = GrpcEndpoint(InferenceServicer(server), HealthServicer(server), options.grpc)
+        servicer = _servicer(server, admission, options.grpc)
+        grpc_endpoint = GrpcEndpoint(servicer, HealthServicer(server), options.grpc)
         endpoints.append(("GRPCInferenceService", grpc_endpoint))
     return endpoints
+
+
+def _servicer(server: InferenceServer, admission: Admission, door: GrpcOptions | HttpOptions) -> InferenceServicer:
+    """Return what answers at one door: each refuses what is new when it is closed itself, and forwards headers of its own."""
+    return InferenceServicer(server, admission=admission, forwarding=HeaderForwarding(door.header_forward_pattern))
 
 
 async def _load_and_wait(server: InferenceServer, told_to_stop: asyncio.Event, options: ServerOptions) -> int:

@@ -22,6 +22,12 @@ CLASSIFICATION_WITH_SHARED_MEMORY = "output can't set both 'shared_memory_region
 CLASSIFICATION_TOO_LARGE = "classification output tensor too large"
 
 
+DECOUPLED_OVER_HTTP = "HTTP end point doesn't support models with decoupled transaction policy"
+SHAPE_IS_NOT_THE_DATAS = "Unable to parse 'data': Shape does not match true shape of 'data' field"
+NO_FP16_JSON_INPUT = "receiving {datatype} data via JSON is not supported. Please use the binary data format for input"
+NO_FP16_JSON_OUTPUT = "sending {datatype} data via JSON is not supported. Please use the binary data format for output"
+
+
 def dims_text(dims: Sequence[int]) -> str:
     """Write dimensions as Triton does: `[-1,16]`."""
     return f"[{','.join(map(str, dims))}]"
@@ -310,6 +316,29 @@ def model_not_available(name: str) -> str:
 def model_version_not_available(name: str) -> str:
     """Statistics of a model version that is unknown or not ready."""
     return f"requested model version is not available for model '{name}'"
+
+
+def body_too_large(byte_size: int | str, limit: int) -> str:
+    """An HTTP body, as sent or decompressed, is larger than the endpoint takes."""
+    return (
+        f"Request JSON size of {byte_size} bytes exceeds the maximum allowed value of {limit} bytes. "
+        "Use --http-max-input-size to increase the limit."
+    )
+
+
+def header_length_out_of_range(text: str, byte_size: int) -> str:
+    """`Inference-Header-Content-Length` points outside of the body, or is no number."""
+    return f"inference header size should be in range (0, {byte_size}), got: {text}"
+
+
+def too_little_binary_data(name: str, model: str, missing: int) -> str:
+    """A body ends before the binary data of an input do."""
+    return f"unexpected size for input '{name}', expecting {missing} additional bytes for model '{model}'"
+
+
+def too_much_binary_data(model: str) -> str:
+    """A body goes on after the binary data of the last input."""
+    return f"unexpected additional input data for model '{model}'"
 
 
 def _quoted(names: Sequence[str]) -> str:

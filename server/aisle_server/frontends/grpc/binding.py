@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError, EncodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from aisle_server.errors import InferenceServerError, InvalidArgumentError, UnsupportedError
+from aisle_server.frontends.access import Access, Guard
 from aisle_server.frontends.grpc.traffic import Traffic
 from aisle_server.frontends.status import told
 
@@ -32,7 +33,11 @@ def function_name(rpc: str) -> str:
 
 
 def bind(
-    service: ServiceDescriptor, servicer: object, not_offered: Mapping[str, str], traffic: Traffic
+    service: ServiceDescriptor,
+    servicer: object,
+    not_offered: Mapping[str, str],
+    traffic: Traffic,
+    access: Access | None = None,
 ) -> grpc.GenericRpcHandler[Any, Any]:
     """Return a service's RPCs as grpc.aio takes them.
 
@@ -42,17 +47,22 @@ def bind(
             themselves, when the answer is a stream.
         not_offered: What an RPC that has no method tells instead.
         traffic: Where each call is counted.
+        access: Which RPCs are guarded; None for none of them.
     """
-    handlers = {method.name: _handler(method, servicer, not_offered, traffic) for method in service.methods}
+    handlers = {
+        method.name: _handler(method, servicer, not_offered, traffic, access or Access()) for method in service.methods
+    }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
 def _handler(
-    method: MethodDescriptor, servicer: object, not_offered: Mapping[str, str], traffic: Traffic
+    method: MethodDescriptor, servicer: object, not_offered: Mapping[str, str], traffic: Traffic, access: Access
 ) -> grpc.RpcMethodHandler[Any, Any]:
     function = getattr(servicer, function_name(method.name), None)
     if function is None:
         function = _refusal(not_offered.get(method.name, f"{method.name} is not offered"))
+    if (guard := access.guard(method.name)) is not None:
+        function = _guarded(function, guard)
     parse = GetMessageClass(method.input_type).FromString
     name = method.full_name
     # Bytes pass through grpc untouched, so that a message which cannot be read gets a status and a text of ours.
@@ -61,6 +71,14 @@ def _handler(
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(_unary_stream(name, function, parse, traffic))
     return grpc.unary_unary_rpc_method_handler(_unary_unary(name, function, parse, traffic))
+
+
+def _guarded(function: Any, guard: Guard) -> Any:
+    async def answer(message: Any, call: Any) -> Any:
+        guard(call.metadata())
+        return await function(message, call)
+
+    return answer
 
 
 def _refusal(reason: str) -> Callable[[Any, Any], Awaitable[NoReturn]]:

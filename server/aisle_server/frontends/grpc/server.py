@@ -12,6 +12,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from aisle_protocol.generated import grpc_service_pb2 as pb
+from aisle_server.frontends.access import grpc_access
 from aisle_server.frontends.address import address_text, listening_socket
 from aisle_server.frontends.grpc.binding import bind
 from aisle_server.frontends.grpc.health import HealthServicer
@@ -33,6 +34,7 @@ class GrpcEndpoint:
         self._inference = inference
         self._health = health
         self._traffic = Traffic()
+        access = grpc_access(options.restrictions)
         self._server: Any = grpc.aio.server(
             handlers=[
                 bind(
@@ -40,8 +42,9 @@ class GrpcEndpoint:
                     self._inference,
                     NOT_OFFERED,
                     self._traffic,
+                    access,
                 ),
-                bind(health_pb2.DESCRIPTOR.services_by_name["Health"], self._health, {}, self._traffic),
+                bind(health_pb2.DESCRIPTOR.services_by_name["Health"], self._health, {}, self._traffic, access),
             ],
             options=channel_arguments(options),
         )

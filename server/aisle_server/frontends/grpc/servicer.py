@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from typing import Any, Final, NamedTuple
 
 from aisle_protocol.generated import grpc_service_pb2 as pb
 from aisle_server import messages
 from aisle_server.errors import InferenceServerError, NotFoundError, UnavailableError, UnsupportedError
+from aisle_server.frontends.admission import Admission
 from aisle_server.frontends.classification import classify
+from aisle_server.frontends.forwarding import HeaderForwarding
 from aisle_server.frontends.grpc import describe
 from aisle_server.frontends.grpc.call import Call
 from aisle_server.frontends.grpc.convert import decode_class_counts, decode_request, encode_response
@@ -25,7 +27,7 @@ from aisle_server.frontends.grpc.parameters import EMPTY_FINAL_RESPONSE
 from aisle_server.frontends.grpc.streaming import answer_stream
 from aisle_server.frontends.model_version import parse_model_version
 from aisle_server.frontends.status import told
-from aisle_server.inference import InferenceRequest, InferenceResponse
+from aisle_server.inference import InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.inference_server import InferenceServer
 from aisle_server.model_config.message import to_message
 from aisle_server.model_config.schema import ModelConfig
@@ -46,8 +48,23 @@ NOT_OFFERED: Final = {
 class InferenceServicer:
     """Answers the RPCs out of an inference server."""
 
-    def __init__(self, server: InferenceServer) -> None:
+    def __init__(
+        self,
+        server: InferenceServer,
+        *,
+        admission: Admission | None = None,
+        forwarding: HeaderForwarding | None = None,
+    ) -> None:
+        """Answer for a server.
+
+        Args:
+            server: Has the models.
+            admission: Bounds the inference requests under way; None for no bound.
+            forwarding: Picks the headers that become parameters; None for none of them.
+        """
         self._server = server
+        self._admission = admission or Admission()
+        self._forwarding = forwarding or HeaderForwarding()
         self._stopping = asyncio.Event()
 
     def stop_accepting(self) -> None:
@@ -100,8 +117,9 @@ class InferenceServicer:
         config = self._server.model_config_for_inference(message.model_name, version)
         if config.decoupled:
             raise UnsupportedError(messages.DECOUPLED_ON_UNARY)
-        asked = self._prepared(message, config, version, call.deadline_ns())
-        return asked.encode(await self._server.infer(asked.request))
+        asked = self._prepared(message, config, version, self._caller(call))
+        with self._admission:
+            return asked.encode(await self._server.infer(asked.request))
 
     async def model_stream_infer(self, requests: AsyncIterator[pb.ModelInferRequest], call: Call) -> None:
         """Run models. Answers keep the order of the requests, but for those of decoupled models, which go as they come.
@@ -110,7 +128,7 @@ class InferenceServicer:
         `triton_grpc_error: true`.
         """
         ends_on_error = call.metadata().get("triton_grpc_error") == "true"
-        deadline_ns = call.deadline_ns()
+        caller = self._caller(call)
 
         def told_in_stream(message: pb.ModelInferRequest, error: Exception) -> pb.ModelStreamInferResponse:
             if ends_on_error:
@@ -123,8 +141,9 @@ class InferenceServicer:
 
         async def answer_once(message: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:
             try:
-                asked = self._asked(message, deadline_ns)
-                response = asked.encode(await self._server.infer(asked.request))
+                asked = self._asked(message, caller)
+                with self._admission:
+                    response = asked.encode(await self._server.infer(asked.request))
             except Exception as error:
                 return told_in_stream(message, error)
             response.parameters[_FINAL_RESPONSE].bool_param = True
@@ -136,8 +155,8 @@ class InferenceServicer:
                 EMPTY_FINAL_RESPONSE in message.parameters and message.parameters[EMPTY_FINAL_RESPONSE].bool_param
             )
             try:
-                asked = self._asked(message, deadline_ns)
-                async with aclosing(self._server.stream(asked.request)) as responses:
+                asked = self._asked(message, caller)
+                async with aclosing(self._admitted(asked.request)) as responses:
                     async for streamed in responses:
                         if streamed.result is None:
                             if not wants_end:
@@ -193,10 +212,21 @@ class InferenceServicer:
         """Forget regions, of which there are none."""
         return pb.CudaSharedMemoryUnregisterResponse()
 
-    def _asked(self, message: pb.ModelInferRequest, deadline_ns: int | None) -> _Asked:
+    async def _admitted(self, request: InferenceRequest) -> AsyncGenerator[StreamedResponse, None]:
+        with self._admission:
+            async with aclosing(self._server.stream(request)) as responses:
+                async for each in responses:
+                    yield each
+
+    def _caller(self, call: Call) -> _Caller:
+        # A look at the headers costs more than most RPCs have to spare.
+        headers = call.metadata() if self._forwarding else {}
+        return _Caller(call.deadline_ns(), self._forwarding.forwarded(headers))
+
+    def _asked(self, message: pb.ModelInferRequest, caller: _Caller) -> _Asked:
         version = parse_model_version(message.model_version)
         config = self._server.model_config_for_inference(message.model_name, version)
-        return self._prepared(message, config, version, deadline_ns)
+        return self._prepared(message, config, version, caller)
 
     def _is_decoupled(self, message: pb.ModelInferRequest) -> bool:
         try:
@@ -205,10 +235,10 @@ class InferenceServicer:
         except InferenceServerError:  # to be told in its turn
             return False
 
-    def _prepared(
-        self, message: pb.ModelInferRequest, config: ModelConfig, version: int, deadline_ns: int | None
-    ) -> _Asked:
-        request = decode_request(message, config, version, deadline_ns)
+    def _prepared(self, message: pb.ModelInferRequest, config: ModelConfig, version: int, caller: _Caller) -> _Asked:
+        request = decode_request(message, config, version, caller.deadline_ns)
+        if caller.forwarded:
+            request = request.changed(parameters={**request.parameters, **caller.forwarded})
         if not message.outputs:
             return _Asked(request, lambda response: encode_response(response, response.outputs))
         class_counts = decode_class_counts(message)
@@ -227,6 +257,13 @@ class InferenceServicer:
             )
 
         return _Asked(request, encode)
+
+
+class _Caller(NamedTuple):
+    """What is known of whoever asks, beside the message."""
+
+    deadline_ns: int | None
+    forwarded: Mapping[str, str]
 
 
 class _Asked(NamedTuple):

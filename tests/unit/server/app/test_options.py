@@ -10,7 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from aisle_server.__main__ import options_of, serve
-from aisle_server.options import GrpcOptions, HttpOptions, KeepaliveOptions, MetricsOptions, ServerOptions, TlsOptions
+from aisle_server.options import (
+    GrpcOptions,
+    HttpOptions,
+    KeepaliveOptions,
+    MetricsOptions,
+    Restriction,
+    ServerOptions,
+    TlsOptions,
+)
 
 
 def _options(folder: Path, *arguments: str) -> ServerOptions:
@@ -47,6 +55,7 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         "--strict-readiness": "false",
         "--backend-config": "onnxruntime,threads=2",
         "--cache-config": "local,size=4096",
+        "--max-inflight-requests": 6,
         "--log-verbose": 1,
         "--log-format": "ISO8601",
         "--grpc-address": "0.0.0.0",
@@ -68,6 +77,12 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         "--grpc-max-connection-age-grace": 17,
         "--http-address": "0.0.0.1",
         "--http-port": 2,
+        "--grpc-restricted-protocol": "health,trace:k=v=w",
+        "--grpc-header-forward-pattern": "^g",
+        "--http-restricted-api": "inference:K=w",
+        "--http-header-forward-pattern": "^h",
+        "--http-max-input-size": 4,
+        "--http-header-timeout-secs": 5,
         "--metrics-address": "0.0.0.2",
         "--metrics-port": 3,
     }
@@ -82,6 +97,7 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         strict_readiness=False,
         backend_config={"onnxruntime": {"threads": "2"}},
         response_cache_bytes=4096,
+        max_inflight_requests=6,
         log_verbose=1,
         log_format="ISO8601",
         grpc=GrpcOptions(
@@ -91,8 +107,10 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
             max_message_bytes=4096,
             tls=TlsOptions(True, True, pem, pem, pem),
             keepalive=KeepaliveOptions(11, 12, True, 13, 14, 15, 16, 17),
+            restrictions=(Restriction(("health", "trace"), "k", "v=w"),),
+            header_forward_pattern="^g",
         ),
-        http=HttpOptions("0.0.0.1", 2),
+        http=HttpOptions("0.0.0.1", 2, 4, 5, (Restriction(("inference",), "K", "w"),), "^h"),
         metrics=MetricsOptions("0.0.0.2", 3),
     )
 

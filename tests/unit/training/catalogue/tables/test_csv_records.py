@@ -6,16 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aisle_training.catalogue.csv_records import MAX_FIELD_CHARACTERS, MAX_ROW_CHARACTERS, CsvColumns, read_csv
 from aisle_training.catalogue.errors import CatalogueError
 from aisle_training.catalogue.records import Record, SkippedRow, SkipReason
+from aisle_training.catalogue.tables.columns import MAX_FIELD_CHARACTERS, Columns
+from aisle_training.catalogue.tables.csv_records import MAX_ROW_CHARACTERS, read_csv
 from tests.unit.training.catalogue.drawing import write_csv
 
-COLUMNS = CsvColumns(id="id", title="name", category=("aisle", "shelf"))
+COLUMNS = Columns(id="id", title=("name",), category=("aisle", "shelf"))
 HEADER = ("id", "name", "aisle", "shelf")
 
 
-def read(path: Path, content: bytes, columns: CsvColumns = COLUMNS, delimiter: str = ",") -> list[Record | SkippedRow]:
+def read(path: Path, content: bytes, columns: Columns = COLUMNS, delimiter: str = ",") -> list[Record | SkippedRow]:
     """Write a file and read it."""
     path = path / "shop.csv"
     path.write_bytes(content)
@@ -37,18 +38,18 @@ def test_byte_order_mark_and_quotes(tmp_path: Path) -> None:
 
 def test_image_column_and_delimiter(tmp_path: Path) -> None:
     """The picture's name comes from its column when there is one, and an empty one names no picture."""
-    columns = CsvColumns(id="id", title="name", category=("aisle",), image="file")
+    columns = Columns(id="id", title=("name",), category=("aisle",), image="file")
     rows = read(tmp_path, b"file;id;name;aisle\na/7.png;7;Mug;Home\n;8;Cup;Home\n", columns, ";")
     assert [row.picture_name for row in rows if isinstance(row, Record)] == ["a/7.png", None]
 
 
 def test_image_pattern(tmp_path: Path) -> None:
     """The picture's name follows from the id by the pattern, and a pattern that names one picture for all is refused."""
-    (row,) = read(tmp_path, b"id,name\n7,Mug\n", CsvColumns("id", "name", ("name",), image_pattern="small/{id}.webp"))
+    (row,) = read(tmp_path, b"id,name\n7,Mug\n", Columns("id", ("name",), ("name",), image_pattern="small/{id}.webp"))
     assert isinstance(row, Record)
     assert row.picture_name == "small/7.webp"
     with pytest.raises(CatalogueError, match=r"lacks \{id\}"):
-        read(tmp_path, b"id,name\n7,Mug\n", CsvColumns("id", "name", ("name",), image_pattern="mug.jpg"))
+        read(tmp_path, b"id,name\n7,Mug\n", Columns("id", ("name",), ("name",), image_pattern="mug.jpg"))
 
 
 @pytest.mark.parametrize(
