@@ -11,12 +11,12 @@ from typing import Any
 
 import grpc
 import numpy as np
-import onnx
 import pytest
 import tritonclient.grpc as triton
 from onnx import TensorProto, helper
 
 from tests.support.model_repositories import write_python_model
+from tests.support.onnx_networks import save_network
 from tests.support.server_process import ServerProcess, running_server
 from tests.support.triton_requests import infer_input, refused
 
@@ -65,18 +65,17 @@ class TritonPythonModel:
 def write_stock_model(repository: Path) -> None:
     """Write an ONNX model that adds START to its input, as the stock `simple_sequence` does."""
     directory = repository / "simple_sequence"
-    (directory / "1").mkdir(parents=True)
     inputs = [("INPUT", TensorProto.INT32), ("START", TensorProto.FLOAT), ("READY", TensorProto.INT32)]
-    nodes = [
-        helper.make_node("Cast", ["START"], ["START_INT32"], to=TensorProto.INT32),
-        helper.make_node("Mul", ["START_INT32", "READY"], ["ADDED"]),
-        helper.make_node("Add", ["INPUT", "ADDED"], ["OUTPUT"]),
-    ]
-    values = [helper.make_tensor_value_info(name, datatype, ["rows", 1]) for name, datatype in inputs]
-    output = helper.make_tensor_value_info("OUTPUT", TensorProto.INT32, ["rows", 1])
-    graph = helper.make_graph(nodes, "simple_sequence", values, [output])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.save(model, directory / "1" / "model.onnx")
+    save_network(
+        directory / "1",
+        [
+            helper.make_node("Cast", ["START"], ["START_INT32"], to=TensorProto.INT32),
+            helper.make_node("Mul", ["START_INT32", "READY"], ["ADDED"]),
+            helper.make_node("Add", ["INPUT", "ADDED"], ["OUTPUT"]),
+        ],
+        [(name, datatype, ["rows", 1]) for name, datatype in inputs],
+        [("OUTPUT", TensorProto.INT32, ["rows", 1])],
+    )
     (directory / "config.pbtxt").write_text(f"max_batch_size: 8 sequence_batching {{ {START} {READY} }}")
 
 

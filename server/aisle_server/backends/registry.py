@@ -21,11 +21,13 @@ class RegisteredBackend:
         factory: Imports the backend's module and returns its factory.
         library: The package it stands on; empty for none.
         extra: The extra of `aisle` that installs the library.
+        answers_often: Whether its models may be decoupled.
     """
 
     factory: Callable[[], BackendFactory]
     library: str = ""
     extra: str = ""
+    answers_often: bool = False
 
 
 def _identity() -> BackendFactory:
@@ -56,7 +58,7 @@ BACKENDS: Mapping[str, RegisteredBackend] = MappingProxyType(
     {
         "identity": RegisteredBackend(_identity),
         "onnxruntime": RegisteredBackend(_onnxruntime, library="onnxruntime", extra="server"),
-        "python": RegisteredBackend(_python),
+        "python": RegisteredBackend(_python, answers_often=True),
         "tensorflow": RegisteredBackend(_tensorflow, library="tensorflow", extra="tensorflow"),
     }
 )
@@ -73,7 +75,8 @@ def open_model(config: ModelConfig, version: int, version_directory: Path, optio
 
     Raises:
         InvalidArgumentError: There is no such backend, or the model's files do not agree with its configuration.
-        UnsupportedError: The backend's library is not installed; the text is the command that installs it.
+        UnsupportedError: The backend's library is not installed, and the text is the command that installs it; or the model is
+            decoupled, and the backend answers each request once.
         InferenceServerError: The model cannot be opened; the text becomes its `reason`.
     """
     backend = BACKENDS.get(config.backend)
@@ -85,5 +88,10 @@ def open_model(config: ModelConfig, version: int, version_directory: Path, optio
         raise UnsupportedError(
             f"model '{config.name}' needs the backend '{config.backend}', whose library is not installed here;"
             f" install it with: pip install 'aisle[{backend.extra}]'"
+        )
+    if config.decoupled and not backend.answers_often:
+        raise UnsupportedError(
+            f"model '{config.name}' is decoupled, and the backend '{config.backend}' answers each request once; remove"
+            " model_transaction_policy from its configuration"
         )
     return backend.factory()(config, version, version_directory, options)

@@ -249,11 +249,12 @@ def _complete_group(group: InstanceGroup, config: ModelConfig, available_gpus: S
 def _batching_hint(config: ModelConfig, signature: Sequence[SignatureTensor]) -> bool | None:
     """Return whether the tensors of a configuration say by their rank that the model batches; None when they say nothing."""
     known = {tensor.name: tensor for tensor in signature}
+    flattened = config.flattened_inputs | config.flattened_outputs  # whose rank says nothing of it
     listed: tuple[ModelInput | ModelOutput, ...] = (*config.inputs, *config.outputs)
     hints = {
         len(tensor.dims if tensor.reshape is None else tensor.reshape) == len(known[tensor.name].shape) - 1
         for tensor in listed
-        if tensor.dims and tensor.name in known and known[tensor.name].shape
+        if tensor.dims and tensor.name in known and known[tensor.name].shape and tensor.name not in flattened
     }
     if len(hints) > 1:
         raise InternalError(
@@ -332,7 +333,13 @@ def _check_tensors(
 def _check_shape(config: ModelConfig, tensor: ModelInput | ModelOutput, expected: Dims) -> None:
     dims = tensor.dims if tensor.reshape is None else tensor.reshape
     this = f"model '{config.name}', tensor '{tensor.name}'"
-    if config.is_batching:
+    flattened = config.flattened_inputs if isinstance(tensor, ModelInput) else config.flattened_outputs
+    if tensor.name in flattened:
+        if expected not in ((), (-1,)):
+            raise InvalidArgumentError(
+                f"{this}: a ragged batch is one dimension of any size, but shape expected by the model is {dims_text(expected)}"
+            )
+    elif config.is_batching:
         if expected[:1] != (-1,):
             raise InvalidArgumentError(
                 f"{this}: for the model to support batching the shape should have at least 1 dimension and the first dimension"

@@ -14,6 +14,7 @@ from typing import Final
 
 from aisle_server.errors import InvalidArgumentError, UnsupportedError
 from aisle_server.model_config.ensemble_graph import validate_ensemble
+from aisle_server.model_config.ragged_validation import validate_batch_tensors
 from aisle_server.model_config.schema import (
     ENSEMBLE_PLATFORM,
     Dims,
@@ -90,6 +91,7 @@ def validate_tensors(config: ModelConfig) -> None:
             if tensor.name in names:
                 raise InvalidArgumentError(f"model {kind} '{tensor.name}' is listed twice for {config.name}")
             names.add(tensor.name)
+    validate_batch_tensors(config)
 
 
 def _validate_platform(config: ModelConfig) -> None:

@@ -11,6 +11,7 @@ from aisle_protocol.generated import model_config_pb2 as pb
 from aisle_server.errors import InvalidArgumentError
 from aisle_server.model_config.message import to_message, type_name
 from aisle_server.model_config.pbtxt import MAX_CONFIG_BYTES, from_message, parse_config
+from aisle_server.model_config.ragged import BatchInput, BatchInputKind
 from aisle_server.model_config.schema import (
     DynamicBatching,
     EnsembleStep,
@@ -131,6 +132,8 @@ def test_every_field_that_the_server_acts_upon_is_read() -> None:
         ),
         response_cache=True,
         decoupled=True,
+        batch_inputs=(BatchInput(BatchInputKind.BATCH_ITEM_SHAPE, ("SHAPE",), "FP32", ("TOKENS",)),),
+        batch_outputs=config.batch_outputs,
         carried=config.carried,
     )
 
