@@ -79,11 +79,29 @@ def write_stock_model(repository: Path) -> None:
     (directory / "config.pbtxt").write_text(f"max_batch_size: 8 sequence_batching {{ {START} {READY} }}")
 
 
+def write_stateful_model(repository: Path, strategy: str) -> None:
+    """Write an ONNX model that sums up its sequence in implicit state, and knows nothing else of sequences."""
+    directory = repository / f"stateful_{strategy}"
+    save_network(
+        directory / "1",
+        [
+            helper.make_node("Add", ["INPUT", "SUM_IN"], ["SUM_OUT"]),
+            helper.make_node("Identity", ["SUM_OUT"], ["OUTPUT"]),
+        ],
+        [(name, TensorProto.INT32, ["rows", 1]) for name in ("INPUT", "SUM_IN")],
+        [(name, TensorProto.INT32, ["rows", 1]) for name in ("OUTPUT", "SUM_OUT")],
+    )
+    state = 'state { input_name: "SUM_IN" output_name: "SUM_OUT" data_type: TYPE_INT32 dims: 1 }'
+    (directory / "config.pbtxt").write_text(f"max_batch_size: 3 sequence_batching {{ {strategy} {{}} {state} }}")
+
+
 @pytest.fixture(scope="module")
 def sequence_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server with models that keep sequences."""
     repository = tmp_path_factory.mktemp("sequences")
     write_stock_model(repository)
+    for strategy in ("direct", "oldest"):
+        write_stateful_model(repository, strategy)
     two = "max_batch_size: 4 instance_group { count: 2 kind: KIND_CPU }" + TENSORS
     controls = START + END + READY
     for name, strategy, datatype in (
@@ -198,6 +216,33 @@ def test_the_stock_stream_example(sequence_server: ServerProcess) -> None:
             got.setdefault(result.get_response().id, []).append(int(result.as_numpy("OUTPUT")[0, 0]))
         client.stop_stream()
     assert got == {str(each): [values[0] + 1, *values[1:]] for each, values in sent.items()}
+
+
+@pytest.mark.parametrize("strategy", ["direct", "oldest"])
+def test_the_server_carries_implicit_state(client: triton.InferenceServerClient, strategy: str) -> None:
+    """A network without memory sums up each of three sequences; a new START begins from zeros, and no caller sees the state."""
+    model = f"stateful_{strategy}"
+    got: dict[int, list[int]] = {each: [] for each in (1, 2, 3)}
+    for index, value in enumerate(VALUES):
+        for sequence_id in got:
+            got[sequence_id].append(ask(client, model, sequence_id * value, sequence_id, "S" if index == 0 else ""))
+    assert got == {each: [int(value) for value in np.cumsum(VALUES) * each] for each in got}
+    assert [ask(client, model, 5, 2, "S"), ask(client, model, 1, 2), ask(client, model, 1, 1)] == [
+        5,
+        6,
+        sum(VALUES) + 1,
+    ]
+    metadata = client.get_model_metadata(model)
+    assert ([each.name for each in metadata.inputs], [each.name for each in metadata.outputs]) == (
+        ["INPUT"],
+        ["OUTPUT"],
+    )
+    result = client.infer(
+        model, [infer_input("INPUT", np.ones((1, 1), np.int32), "INT32")], sequence_id=3, sequence_end=True
+    )
+    assert [each.name for each in result.get_response().outputs] == ["OUTPUT"]
+    for sequence_id in (1, 2):
+        ask(client, model, 0, sequence_id, "E")
 
 
 def test_sequences_share_executions(client: triton.InferenceServerClient) -> None:
