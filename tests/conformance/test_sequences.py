@@ -13,6 +13,7 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+import tritonclient.http as triton_http
 from onnx import TensorProto, helper
 
 from tests.support.model_repositories import write_python_model
@@ -261,6 +262,57 @@ def test_sequences_share_executions(client: triton.InferenceServerClient) -> Non
     assert counts == [11, 23, 23]  # ready * 10 + rows
     assert ask(client, "census", 1, 13, "E") == 13
     assert [ask(client, "census", 1, each, "E") for each in (12, 11)] == [12, 11]
+
+
+def test_sequences_over_http(sequence_server: ServerProcess) -> None:
+    """The stock REST example: the parameters of a sequence stand in the JSON, its id a number or a text."""
+    with triton_http.InferenceServerClient(sequence_server.http) as client:
+        for model, sequence_id in (("direct", 2001), ("simple_string_dyna_sequence", "2002")):
+            got = []
+            for index, value in enumerate(VALUES):
+                given = triton_http.InferInput("INPUT", [1, 1], "INT32")
+                given.set_data_from_numpy(np.array([[value]], np.int32))
+                result = client.infer(
+                    model,
+                    [given],
+                    sequence_id=sequence_id,
+                    sequence_start=index == 0,
+                    sequence_end=index == len(VALUES) - 1,
+                )
+                got.append(int(result.as_numpy("OUTPUT")[0, 0]))
+            assert got == sums(VALUES, int(sequence_id))
+
+
+def test_a_caller_that_leaves_takes_its_sequence_along(client: triton.InferenceServerClient) -> None:
+    """A request that is cancelled while it waits ends its sequence: those behind it are CANCELLED too, and nobody else is."""
+    answers: queue.Queue[Any] = queue.Queue()
+
+    def send(name: str, sequence_id: int, *, start: bool = False) -> Any:
+        time.sleep(0.03)
+        return client.async_infer(
+            "census",
+            value_input(1),
+            lambda result, error: answers.put((name, error and error.status())),
+            sequence_id=sequence_id,
+            sequence_start=start,
+        )
+
+    send("first", 21, start=True)
+    leaving = send("leaving", 21)
+    send("behind", 21)
+    send("other", 22, start=True)
+    leaving.cancel()
+    assert dict(answers.get(timeout=20) for _ in range(4)) == {
+        "first": None,
+        "leaving": str(grpc.StatusCode.CANCELLED),
+        "behind": str(grpc.StatusCode.CANCELLED),
+        "other": None,
+    }
+    with refused(
+        grpc.StatusCode.INVALID_ARGUMENT, "inference request for sequence 21 to model 'census' must specify..."
+    ):
+        ask(client, "census", 1, 21)
+    ask(client, "census", 1, 22, "E")
 
 
 def test_a_sequence_must_be_started(client: triton.InferenceServerClient) -> None:
