@@ -38,7 +38,7 @@ class BatchExecution:
         self._network = network
         self._ragged = RaggedBatching(config)
         self._keeps_state = config.sequence_batching is not None
-        self._output_names = tuple(output.name for output in config.outputs)
+        self._output_names = tuple(name for name, _ in config.network_outputs)
 
     def execute(self, requests: Sequence[InferenceRequest]) -> Execution:
         """Run a batch; see `BackendInstance.execute`."""

@@ -89,7 +89,7 @@ def scatter(
     Raises:
         InternalError: An output has not one row for each row of the batch.
     """
-    datatypes = {output.name: output.datatype for output in config.outputs}
+    datatypes = dict(config.network_outputs)
     rows = sum(request.batch_size for request in requests)
     if config.is_batching:
         for name, array in outputs.items():

@@ -288,7 +288,10 @@ def _complete_input(config: ModelConfig, tensor: ModelInput, known: Mapping[str,
 
 def _complete_outputs(config: ModelConfig, signature: Sequence[SignatureTensor]) -> tuple[ModelOutput, ...]:
     known = {tensor.name: tensor for tensor in signature}
-    listed = config.outputs or tuple(ModelOutput(tensor.name, "", ()) for tensor in signature)
+    states = {each.output_name for each in config.states}
+    listed = config.outputs or tuple(
+        ModelOutput(tensor.name, "", ()) for tensor in signature if tensor.name not in states
+    )
     return tuple(_complete_output(config, tensor, known) for tensor in listed)
 
 

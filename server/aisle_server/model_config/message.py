@@ -92,7 +92,13 @@ def names_given_by_batcher(config: ModelConfig) -> frozenset[str]:
     sequence = config.sequence_batching
     if sequence is None:
         return frozenset(batch_inputs)
-    return frozenset((*batch_inputs, *sequence.states, *(each.name for each in sequence.control_inputs)))
+    return frozenset(
+        (
+            *batch_inputs,
+            *(each.input_name for each in sequence.states),
+            *(each.name for each in sequence.control_inputs),
+        )
+    )
 
 
 def with_pinned_memory(carried: bytes) -> bytes:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from aisle_server.model_config.ragged import BatchInput, BatchOutput
-from aisle_server.model_config.sequence import SequenceBatching
+from aisle_server.model_config.sequence import SequenceBatching, SequenceState
 
 Dims: TypeAlias = tuple[int, ...]
 
@@ -291,6 +291,18 @@ class ModelConfig:
     def is_ensemble(self) -> bool:
         """Whether other models do the work."""
         return self.platform == ENSEMBLE_PLATFORM
+
+    @property
+    def states(self) -> tuple[SequenceState, ...]:
+        """What the server carries from one request of a sequence to the next."""
+        return () if self.sequence_batching is None else self.sequence_batching.states
+
+    @property
+    def network_outputs(self) -> tuple[tuple[str, str], ...]:
+        """Name and datatype of each output that a network is asked for: those that callers see, then implicit state."""
+        seen = [(each.name, each.datatype) for each in self.outputs]
+        states = [(each.output_name, each.datatype) for each in self.states]
+        return tuple(dict.fromkeys((*seen, *states)))
 
     @property
     def flattened_inputs(self) -> frozenset[str]:

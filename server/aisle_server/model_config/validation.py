@@ -60,7 +60,7 @@ def validate_config(config: ModelConfig, *, available_gpus: Sequence[int] = ()) 
     if config.dynamic_batching is not None:
         _validate_dynamic_batching(config.name, config.max_batch_size, config.dynamic_batching)
     if config.sequence_batching is not None:
-        validate_sequence_batching(config.name, config.max_batch_size, config.sequence_batching)
+        validate_sequence_batching(config.name, config.backend, config.max_batch_size, config.sequence_batching)
         if config.decoupled:
             raise UnsupportedError(
                 f"'sequence_batching' of a decoupled model is not supported; '{config.name}' asks for it"

@@ -31,6 +31,7 @@ from aisle_server.model_config.sequence import (
     OldestStrategy,
     SequenceBatching,
     SequenceControlInput,
+    SequenceState,
 )
 
 EVERYTHING = """
@@ -159,7 +160,11 @@ def test_a_sequence_batcher_is_read() -> None:
     assert batching is not None
     assert batching.strategy == OldestStrategy(4, (2, 4), 7, True)
     assert [each.control.tensor_datatype for each in batching.control_inputs] == ["INT32", "FP32", "BOOL", "BYTES"]
-    assert (batching.max_sequence_idle_microseconds, batching.states, batching.iterative) == (5, ("S",), True)
+    assert (batching.max_sequence_idle_microseconds, batching.states, batching.iterative) == (
+        5,
+        (SequenceState("S", "T", "FP32", (2,)),),
+        True,
+    )
 
 
 @pytest.mark.parametrize("text", [EVERYTHING, ENSEMBLE, SEQUENCES, DIRECT, "sequence_batching {}", ""])
