@@ -13,19 +13,22 @@ import sys
 import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
-from aisle_server.backends.registry import open_model
+from aisle_server.backends.registry import backends_on_gpus, open_model
 from aisle_server.errors import InferenceServerError
 from aisle_server.frontends.grpc.health import HealthServicer
 from aisle_server.frontends.grpc.server import GrpcEndpoint
 from aisle_server.frontends.grpc.servicer import InferenceServicer
 from aisle_server.frontends.http.routes import health_app, metrics_app
 from aisle_server.frontends.http.server import HttpEndpoint
-from aisle_server.inference_server import InferenceServer
+from aisle_server.inference_server import InferenceServer, ModelControl
+from aisle_server.instance_group import visible_gpus
 from aisle_server.options import ServerOptions
+from aisle_server.repository.description import ReadingRules
 from aisle_server.repository.lifecycle import ModelRepository
 from aisle_server.repository.loader import VersionLoader
+from aisle_server.repository.poller import RepositoryPoller
 from aisle_server.scheduling.clock import SystemClock
 
 _log = logging.getLogger(__name__)
@@ -55,14 +58,16 @@ async def serve(options: ServerOptions) -> int:
     """
     configure_logging(options)
     told_to_stop = _listen_to_signals()
-    server = _build_server(options)
+    repository = _build_repository(options)
+    server = _build_server(repository, options)
+    poller = RepositoryPoller(repository, options.repository_poll_secs)
     started: list[Endpoint] = []
     try:
         for name, endpoint in _build_endpoints(server, options):
             address = await endpoint.start()
             started.append(endpoint)
             _log.info("Started %s at %s", name, address)
-        return await _load_and_wait(server, told_to_stop, options)
+        return await _load_and_wait(server, poller, told_to_stop, options)
     except OSError as error:
         _log.error("%s", error.strerror or error)
         return 1
@@ -70,13 +75,37 @@ async def serve(options: ServerOptions) -> int:
         await _stop(server, started, options.exit_timeout_secs)
 
 
-def _build_server(options: ServerOptions) -> InferenceServer:
-    loader = VersionLoader(open_model, SystemClock(), cores=_cores(), backend_settings=options.backend_config)
+def _build_repository(options: ServerOptions) -> ModelRepository:
+    gpus = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    if gpus:
+        _log.info("GPUs: %s", ", ".join(map(str, gpus)))
+    loader = VersionLoader(
+        open_model,
+        SystemClock(),
+        cores=_cores(),
+        available_gpus=gpus,
+        backend_settings=options.backend_config,
+        auto_complete_config=not options.disable_auto_complete_config,
+    )
+    return ModelRepository(
+        options.model_repositories,
+        loader,
+        rules=ReadingRules(
+            gpus, backends_on_gpus() if gpus else None, needs_config=options.disable_auto_complete_config
+        ),
+        concurrent_loads=options.model_load_thread_count,
+    )
+
+
+def _build_server(repository: ModelRepository, options: ServerOptions) -> InferenceServer:
     return InferenceServer(
-        ModelRepository(options.model_repositories, loader),
+        repository,
         name=options.id,
         version=_version(),
         strict_readiness=options.strict_readiness,
+        model_control=ModelControl(
+            is_explicit=options.model_control_mode == "explicit", allows_file_override=options.allow_file_override
+        ),
     )
 
 
@@ -93,10 +122,13 @@ def _build_endpoints(server: InferenceServer, options: ServerOptions) -> Sequenc
     return endpoints
 
 
-async def _load_and_wait(server: InferenceServer, told_to_stop: asyncio.Event, options: ServerOptions) -> int:
-    """Load the models, then wait for the signal, which may come while they load."""
-    loading = asyncio.create_task(server.start())
+async def _load_and_wait(
+    server: InferenceServer, poller: RepositoryPoller, told_to_stop: asyncio.Event, options: ServerOptions
+) -> int:
+    """Load the models, then wait for the signal, which may come while they load. With polling, look for changes meanwhile."""
+    loading = asyncio.create_task(server.start(_models_to_start_with(options)))
     stopping = asyncio.create_task(told_to_stop.wait())
+    tasks: list[asyncio.Task[Any]] = [loading, stopping]
     try:
         await asyncio.wait([loading, stopping], return_when=asyncio.FIRST_COMPLETED)
         if not loading.done():
@@ -106,15 +138,24 @@ async def _load_and_wait(server: InferenceServer, told_to_stop: asyncio.Event, o
             _log.error("Failed to load: %s. Exiting; --exit-on-error=false would go on without", ", ".join(failures))
             return 1
         _log.info("Ready")
+        if options.model_control_mode == "poll":
+            tasks.append(asyncio.create_task(poller.run()))
         await stopping
         return 0
     except InferenceServerError as error:
         _log.error("%s", error.message)
         return 1
     finally:
-        for task in (loading, stopping):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(loading, stopping, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _models_to_start_with(options: ServerOptions) -> Sequence[str] | None:
+    """Return the models to load at the start, None for every model there is."""
+    if options.model_control_mode != "explicit" or options.load_models == ("*",):
+        return None
+    return options.load_models
 
 
 async def _stop(server: InferenceServer, started: Sequence[Endpoint], grace_s: float) -> None:

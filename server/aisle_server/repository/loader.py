@@ -61,6 +61,7 @@ class VersionLoader:
         cores: int,
         available_gpus: Sequence[int] = (),
         backend_settings: Mapping[str, Mapping[str, str]] | None = None,
+        auto_complete_config: bool = True,
     ) -> None:
         """Prepare to load.
 
@@ -69,13 +70,15 @@ class VersionLoader:
             clock: The schedulers' time.
             cores: Those that the process may compute on.
             available_gpus: Ids of the GPUs that the process may use.
-            backend_settings: Backend -> what `--backend-config` says of it.
+            backend_settings: Backend -> what `--backend-config` says of it; what it says of "" is for all.
+            auto_complete_config: Backends fill in what a configuration leaves out.
         """
         self._open_model = open_model
         self._clock = clock
         self._cores = cores
         self._available_gpus = tuple(available_gpus)
         self._backend_settings = backend_settings or {}
+        self._auto_complete_config = auto_complete_config
 
     async def load(
         self, description: ModelDescription, version: int, infer: Infer, step_configs: Sequence[ModelConfig]
@@ -93,7 +96,10 @@ class VersionLoader:
         model = await self._open(config, version, description.versions[version])
         try:
             config = self._completed(model.config)
-            group = await self._start_instances(with_reshapes(model, config), config, description.directory.path)
+            samples = await asyncio.to_thread(load_warmup_samples, config, description.directory.path)
+            group = await InstanceGroup.start(
+                with_reshapes(model, config), config, warmup_samples=samples, available_gpus=self._available_gpus
+            )
         except BaseException:
             await asyncio.shield(asyncio.to_thread(model.close))
             raise
@@ -110,12 +116,14 @@ class VersionLoader:
             labels=labels,
             load_duration_s=time.monotonic() - started,
             release=release,
+            resize=group.resize,
         )
 
     async def _open(self, config: ModelConfig, version: int, directory: Path) -> BackendModel:
         options = BackendOptions(
             intra_op_threads=intra_op_threads_for(self._cores, _instances_on_cpu(config)),
-            settings=self._backend_settings.get(config.backend, {}),
+            settings={**self._backend_settings.get("", {}), **self._backend_settings.get(config.backend, {})},
+            auto_complete_config=self._auto_complete_config,
         )
         opening = asyncio.ensure_future(asyncio.to_thread(self._open_model, config, version, directory, options))
         try:
@@ -130,10 +138,6 @@ class VersionLoader:
         validate_config(config, available_gpus=self._available_gpus)
         validate_tensors(config)
         return config
-
-    async def _start_instances(self, model: BackendModel, config: ModelConfig, model_directory: Path) -> InstanceGroup:
-        samples = await asyncio.to_thread(load_warmup_samples, config, model_directory)
-        return await InstanceGroup.start(model, config, warmup_samples=samples, available_gpus=self._available_gpus)
 
 
 def _instances_on_cpu(config: ModelConfig) -> int:

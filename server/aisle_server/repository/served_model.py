@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from aisle_server.inference import InferenceRequest, InferenceResponse
-from aisle_server.model_config.schema import ModelConfig
+from aisle_server.model_config.schema import InstanceGroup, ModelConfig, VersionPolicy
 from aisle_server.repository.request_validation import RequestValidator
 from aisle_server.scheduling.scheduler import Scheduler
 from aisle_server.statistics import ModelStatistics
@@ -26,7 +27,18 @@ class ServedModel:
         load_duration_s: How long it took to load.
     """
 
-    __slots__ = ("_release", "_scheduler", "_validator", "config", "labels", "load_duration_s", "statistics", "version")
+    __slots__ = (
+        "_release",
+        "_resize",
+        "_scheduler",
+        "_validator",
+        "_when_released",
+        "config",
+        "labels",
+        "load_duration_s",
+        "statistics",
+        "version",
+    )
 
     def __init__(
         self,
@@ -38,6 +50,7 @@ class ServedModel:
         labels: Mapping[str, tuple[str, ...]] = _NO_LABELS,
         load_duration_s: float = 0.0,
         release: Callable[[], Awaitable[None]] | None = None,
+        resize: Callable[[ModelConfig], Awaitable[None]] | None = None,
     ) -> None:
         """Put a loaded version together.
 
@@ -49,6 +62,7 @@ class ServedModel:
             labels: Output -> names of its classes.
             load_duration_s: How long it took to load.
             release: Gives back instances and files, once the scheduler has stopped; None when there are none.
+            resize: Brings the number of instances in line with a configuration; None when there are no instances.
         """
         self.config = config
         self.version = version
@@ -58,6 +72,8 @@ class ServedModel:
         self._scheduler = scheduler
         self._validator = RequestValidator(config)
         self._release = release
+        self._resize = resize
+        self._when_released: list[Callable[[], Awaitable[None]]] = []
 
     @property
     def pending_request_count(self) -> int:
@@ -73,8 +89,31 @@ class ServedModel:
         """
         return self._scheduler.infer(self._validator.validate(request))
 
+    async def reconfigure(self, instance_groups: Sequence[InstanceGroup], version_policy: VersionPolicy) -> None:
+        """Take over what may change of a configuration while requests are answered: how many instances there are.
+
+        Args:
+            instance_groups: On the CPU, as those before them.
+            version_policy: Echoed.
+
+        Raises:
+            InferenceServerError: An instance more cannot be created; everything is as it was.
+        """
+        config = replace(self.config, instance_groups=tuple(instance_groups), version_policy=version_policy)
+        if self._resize is not None and config.instance_groups != self.config.instance_groups:
+            await self._resize(config)
+        self.config = config
+
+    def when_released(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Have something done when everything has been given back."""
+        self._when_released.append(callback)
+
     async def stop(self) -> None:
         """Refuse new requests, answer the accepted ones, then give everything back. Called once."""
-        await self._scheduler.stop()
-        if self._release is not None:
-            await self._release()
+        try:
+            await self._scheduler.stop()
+            if self._release is not None:
+                await self._release()
+        finally:
+            for callback in self._when_released:
+                await callback()

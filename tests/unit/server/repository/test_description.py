@@ -39,7 +39,7 @@ def test_a_change_anywhere_in_the_directory_makes_another_description(tmp_path: 
     before = described(tmp_path)
     assert described(tmp_path) == before
     (path / "1" / "weights.bin").write_text("new")
-    assert described(tmp_path).modified_ns > before.modified_ns
+    assert described(tmp_path).footprint.modified_ns > before.footprint.modified_ns
 
 
 @pytest.mark.parametrize(
