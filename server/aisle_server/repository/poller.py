@@ -66,7 +66,10 @@ class RepositoryPoller:
         if served is None or len(places) > 1:
             return self._seen.get(name) != places
         ((path, footprint),) = places
-        return path != served.directory.path or footprint.modified_ns > served.footprint.modified_ns
+        if path != served.directory.path:
+            return True
+        # Clocks of file systems tick every few milliseconds, so what is as new as the newest was may still be another.
+        return footprint.modified_ns >= served.footprint.modified_ns and footprint != served.footprint
 
 
 def _look(found: Found) -> dict[str, tuple[tuple[Path, Footprint], ...]]:

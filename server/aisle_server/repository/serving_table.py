@@ -56,6 +56,13 @@ class ModelRecord:
     target: ModelDescription | None = None
     is_explicit: bool = False
 
+    def is_ready(self) -> bool:
+        """Whether no version is missing that should be there."""
+        fine = {ModelState.READY, ModelState.UNLOADING}
+        if any(version.state is ModelState.READY for version in self.versions.values()):
+            fine.add(ModelState.LOADING)
+        return all(each.state in fine or each.reason == messages.UNLOADED for each in self.versions.values())
+
     def ready_versions(self) -> dict[int, ServedModel]:
         """Return the versions that are ready, ascending."""
         return {
@@ -150,14 +157,12 @@ class ServingTable:
             del self._leaving[key]
 
     def is_every_model_ready(self) -> bool:
-        """Whether each version that should be ready is. One that was unloaded on purpose should not."""
-        return all(
-            not model.failure
-            and all(
-                each.state is ModelState.READY or each.reason == messages.UNLOADED for each in model.versions.values()
-            )
-            for model in self.models.values()
-        )
+        """Whether each version that should be ready is.
+
+        One that is leaving, or was unloaded on purpose, should not; nor need one that is still loading while another version serves
+        the model. Triton waits for those too, so that a load balancer takes a server away for as long as it updates a model.
+        """
+        return all(not model.failure and model.is_ready() for model in self.models.values())
 
     def index(self, directories: Mapping[str, Sequence[object]], *, ready_only: bool) -> list[ModelIndex]:
         """List models and versions, by name and version.

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from aisle_server.errors import InternalError, InvalidArgumentError, NotFoundError, UnavailableError
-from aisle_server.inference import InferenceRequest, InferenceResponse, Tensor
 from aisle_server.repository.lifecycle import ModelRepository
 from aisle_server.repository.states import ModelIndex, ModelState
 from tests.support.fake_loader import FakeLoader
 from tests.support.model_directories import ECHO, chain, write_model
+from tests.support.repository_steps import answered_by, eventually, request, settled, touch
 
 READY, UNAVAILABLE = ModelState.READY, ModelState.UNAVAILABLE
 ALL_VERSIONS = ECHO + "version_policy { all { } }"
@@ -32,35 +30,6 @@ def loader() -> FakeLoader:
 def repository(tmp_path: Path, loader: FakeLoader) -> ModelRepository:
     """A repository over `tmp_path`."""
     return ModelRepository([tmp_path], loader)
-
-
-def request(model: str, version: int = -1) -> InferenceRequest:
-    """A request of one row."""
-    return InferenceRequest(model, {"INPUT0": Tensor("INPUT0", "FP32", np.zeros((1, 4), np.float32))}, version)
-
-
-def touch(directory: Path) -> None:
-    """Make a model directory younger than it was."""
-    later = os.stat(directory).st_mtime_ns + 1_000_000_000
-    os.utime(directory, ns=(later, later))
-
-
-def answered_by(response: InferenceResponse) -> tuple[str, int]:
-    """Which version answered."""
-    return (response.model_name, response.model_version)
-
-
-async def settled() -> None:
-    """Let everything run that does not wait for something else."""
-    for _ in range(50):
-        await asyncio.sleep(0)
-
-
-async def eventually(is_so: Callable[[], bool]) -> None:
-    """Wait for something that happens on another thread."""
-    async with asyncio.timeout(10):
-        while not is_so():
-            await asyncio.sleep(0.001)
 
 
 async def test_all_models_are_loaded_and_answer(repository: ModelRepository, tmp_path: Path) -> None:
