@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import shutil
 from pathlib import Path
 
 import pytest
 
-from aisle_server.errors import InternalError, InvalidArgumentError, NotFoundError
+from aisle_server.errors import InternalError, InvalidArgumentError, NotFoundError, UnavailableError
 from aisle_server.repository.lifecycle import ModelRepository
 from aisle_server.repository.override import LoadOverride
 from aisle_server.repository.states import ModelIndex, ModelState
@@ -298,3 +299,42 @@ async def test_a_server_stays_ready_while_a_version_follows_another(
     assert repository.is_every_model_ready()
     loader.schedulers["a", 1].gate.set()
     await answer
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_a_storm_of_loads_and_unloads_ends_in_good_order(
+    repository: ModelRepository, loader: FakeLoader, tmp_path: Path, seed: int
+) -> None:
+    """32 callers change what they like: each gets an answer or a word of the protocol, nothing is lost and nothing given back twice."""
+    names = ["a", "b", "c", "inner", "outer"]
+    for name in names[:3]:
+        write_model(tmp_path, name)
+    write_model(tmp_path, "inner", chain("a", "b"))
+    write_model(tmp_path, "outer", chain("inner", "c"))
+    generator = random.Random(seed)
+    told: set[str] = set()
+
+    async def change(times: int) -> None:
+        for _ in range(times):
+            name = generator.choice(names)
+            try:
+                match generator.randrange(4):
+                    case 0:
+                        touch(tmp_path / name)
+                        await repository.load(name)
+                    case 1:
+                        await repository.load(name)
+                    case 2:
+                        await repository.unload(name, unload_dependents=generator.random() < 0.5)
+                    case _:
+                        await repository.infer(request(name))
+            except (NotFoundError, UnavailableError, InvalidArgumentError) as error:
+                told.add(type(error).__name__)
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(change(16) for _ in range(32)))
+        await repository.load("outer")
+        assert answered_by(await repository.infer(request("outer"))) == ("outer", 1)
+        await repository.stop()
+    assert "NotFoundError" in told
+    assert sorted(loader.released) == sorted((name, 1) for name in loader.started)
