@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 import grpc
 import numpy as np
+import onnx
 import pytest
 import tritonclient.grpc as triton
+from onnx import TensorProto, helper
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.utils import InferenceServerException
 
@@ -533,6 +535,33 @@ def test_a_polling_server_follows_its_repository(tmp_path: Path) -> None:
         with pytest.raises(InferenceServerException):
             client.infer("second", row_input())
         assert "second" not in {name for name, _ in explicit.index()}
+
+
+def test_what_the_process_fills_in_is_the_operators_choice(tmp_path: Path) -> None:
+    """A model without a configuration has the default batch size of the process; a strict process refuses it."""
+    graph = helper.make_graph(
+        [helper.make_node("Neg", ["X"], ["Y"])],
+        "negation",
+        *([helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2])] for name in "XY"),
+    )
+    (tmp_path / "bare" / "1").mkdir(parents=True)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, tmp_path / "bare" / "1" / "model.onnx")
+    for setting, expected in (("default-max-batch-size=16", 16), ("onnxruntime,default-max-batch-size=0", 0)):
+        with (
+            running_server(tmp_path, f"--backend-config={setting}") as process,
+            triton.InferenceServerClient(process.grpc) as client,
+        ):
+            assert client.get_model_config("bare").config.max_batch_size == expected
+    strict = ("--disable-auto-complete-config=true", "--exit-on-error=false", "--strict-readiness=false")
+    with (
+        running_server(tmp_path, *strict) as process,
+        triton.InferenceServerClient(process.grpc) as client,
+    ):
+        (line,) = client.get_model_repository_index().models
+        assert line.reason == (
+            "Invalid argument: model 'bare' has no config.pbtxt, and --disable-auto-complete-config is on"
+        )
 
 
 def test_the_server_stops_while_models_load_and_leave(tmp_path: Path) -> None:

@@ -312,9 +312,9 @@ class InferenceServer:
     def _refuse_model_control(self) -> None:
         if not self._model_control.is_explicit:
             raise UnavailableError(messages.LOAD_NOT_ALLOWED)
+        self._refuse_when_exiting()
         if self._state is not _State.RUNNING:
-            starting = self._state is _State.STARTING
-            raise UnavailableError(messages.SERVER_NOT_READY if starting else messages.SERVER_EXITING)
+            raise UnavailableError(messages.SERVER_NOT_READY)
 
     def _refuse_when_exiting(self) -> None:
         if self._is_exit_announced or self._state is _State.EXITING:

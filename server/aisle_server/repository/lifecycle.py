@@ -101,9 +101,9 @@ class ModelRepository:
         """Return what is in service, by name."""
         return self._table.descriptions()
 
-    def known_names(self) -> tuple[str, ...]:
-        """Return every model that somebody asked to load."""
-        return tuple(self._table.models)
+    def wanted_names(self) -> tuple[str, ...]:
+        """Return every model that should be in service, whether it is or not."""
+        return tuple(name for name, record in self._table.models.items() if record.target or record.failure)
 
     async def index(self, *, ready_only: bool = False) -> list[ModelIndex]:
         """List every model directory there is now with the versions that somebody asked to load, by name and version.

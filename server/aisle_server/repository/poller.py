@@ -51,7 +51,7 @@ class RepositoryPoller:
             seen = await asyncio.to_thread(_look, found)
             served = self._repository.descriptions()
             changed = [name for name, places in seen.items() if self._has_changed(name, places, served.get(name))]
-            gone = [name for name in self._repository.known_names() if name not in seen]
+            gone = [name for name in self._repository.wanted_names() if name not in seen]
             self._seen = seen
             if changed or gone:
                 await self._repository.update(to_load=changed, to_unload=gone)
@@ -66,10 +66,7 @@ class RepositoryPoller:
         if served is None or len(places) > 1:
             return self._seen.get(name) != places
         ((path, footprint),) = places
-        if path != served.directory.path:
-            return True
-        # Clocks of file systems tick every few milliseconds, so what is as new as the newest was may still be another.
-        return footprint.modified_ns >= served.footprint.modified_ns and footprint != served.footprint
+        return path != served.directory.path or footprint.modified_ns > served.footprint.modified_ns
 
 
 def _look(found: Found) -> dict[str, tuple[tuple[Path, Footprint], ...]]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aisle_server import messages
 from aisle_server.errors import InferenceServerError, InternalError, InvalidArgumentError
 from aisle_server.inference import InferenceRequest, InferenceResponse
-from aisle_server.model_config.schema import InstanceKind, ModelConfig
+from aisle_server.model_config.schema import InstanceKind, ModelConfig, VersionPolicy
 from aisle_server.repository.composition import step_configs
 from aisle_server.repository.dependencies import composing_models, find_cycle, load_levels
 from aisle_server.repository.description import ModelDescription
@@ -206,9 +207,14 @@ def _is_current(
         and current.footprint == description.footprint
         and current.directory == description.directory
         and current.config == description.config
-        and tuple(record.step_configs) == tuple(steps)
+        and _as_an_ensemble_sees(record.step_configs) == _as_an_ensemble_sees(steps)
         and record.ready_versions().keys() == description.versions.keys()
     )
+
+
+def _as_an_ensemble_sees(configs: Sequence[ModelConfig]) -> list[ModelConfig]:
+    """Return configurations without what makes no difference to an ensemble: how many instances its models have."""
+    return [replace(config, instance_groups=(), version_policy=VersionPolicy()) for config in configs]
 
 
 def _kept(record: ModelRecord, description: ModelDescription) -> dict[int, ServedModel]:

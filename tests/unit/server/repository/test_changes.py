@@ -157,6 +157,9 @@ async def test_an_ensemble_whose_models_stay_as_they_are_is_left_alone(
     statistics = repository.served("e").statistics
     touch(path)
     await repository.load("a")
+    (path / "config.pbtxt").write_text(ECHO + "instance_group { count: 2 }")
+    await repository.load("a")
+    assert repository.served("a").config.instance_groups[0].count == 2
     assert loader.started.count("a") == 2
     assert repository.served("e").statistics is statistics
 
