@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 
 from aisle_server import messages
+from aisle_server.repository.memory import trim_memory
 from aisle_server.repository.served_model import ServedModel
 from aisle_server.repository.serving_table import VersionRecord
 from aisle_server.repository.states import ModelState
@@ -53,6 +54,7 @@ class Retirements:
             await asyncio.wait(before)
         for stage in stages:
             await asyncio.gather(*(self._retire_one(record) for record in stage))
+        await asyncio.to_thread(trim_memory)
 
     async def _retire_one(self, record: VersionRecord) -> None:
         served = record.served
