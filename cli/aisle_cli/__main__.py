@@ -37,7 +37,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     ),
     "catalogue": Entry(
         "aisle_training.commands.catalogue:catalogue",
-        "Import a shop's products, and split them for training.",
+        "Import or crawl a shop's products, look them over, and split them for training.",
         "training",
     ),
     "train": Entry(

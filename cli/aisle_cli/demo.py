@@ -78,32 +78,25 @@ def demo(model_repository: Path | None, server: str | None, port: int | None) ->
 def _serve_page(
     page_socket: socket.socket, server: str, addresses: list[str], child: ServerProcess | None, started_s: float
 ) -> None:
-    import uvicorn
-
     from aisle_client import Categorizer, ClientOptions
-    from aisle_demo.app import build_page, create_application
+    from aisle_demo.hosting import HostedPage
 
     with Categorizer(ClientOptions(address=server)) as categorizer:
-        application = create_application(build_page(categorizer))
-        # A page that is open in a browser keeps a stream open; it is not waited for.
-        host = uvicorn.Server(uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1))
+        page = HostedPage(categorizer, page_socket)
 
         def announce() -> None:
             click.echo(f"\nAisle is ready, {time.monotonic() - started_s:.1f} s after its start. Ctrl-C ends it.")
-            click.echo(f"  page     http://{HOST}:{page_socket.getsockname()[1]}")
+            click.echo(f"  page     {page.url}")
             for label, address in zip(("server", "", ""), addresses, strict=False):
                 click.echo(f"  {label:8} {address}")
 
-        def end() -> None:
-            host.should_exit = True
-
         def is_up() -> bool:
-            return host.started and (child is None or _is_ready(categorizer.client))
+            return page.is_up and (child is None or _is_ready(categorizer.client))
 
-        threading.Thread(target=_watch, args=(child, is_up, announce, end), daemon=True).start()
+        threading.Thread(target=_watch, args=(child, is_up, announce, page.stop), daemon=True).start()
         try:
-            host.run(sockets=[page_socket])
-        except KeyboardInterrupt:  # uvicorn ends in good order, and then raises the signal again
+            page.run()
+        except KeyboardInterrupt:
             click.echo("\nEnding.", err=True)
 
 

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import gradio as gr
 from fastapi import FastAPI
+from gradio.utils import get_upload_folder
 
-from aisle_client import Categorization, Categorizer, ClientError, RequestError
+from aisle_client import Categorization, Categorizer, ClientError, PictureError, RequestError
 from aisle_demo.answer import WELCOME, answer_html, away_html, error_dict, error_html, status_html
 from aisle_demo.examples import EXAMPLES
 
@@ -31,10 +32,10 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
     """
     address = categorizer.client.options.target
 
-    def categorize(picture: str | None, title: str) -> tuple[str, dict[str, Any]]:
+    def categorize(picture: dict[str, Any] | None, title: str) -> tuple[str, dict[str, Any]]:
         """Categorize a product by its picture, its title, or both."""
         try:
-            answer: Categorization = categorizer.categorize(title, picture)
+            answer: Categorization = categorizer.categorize(title, _uploaded(picture))
         except ClientError as error:
             return error_html(error, address), error_dict(error)
         return answer_html(answer), answer.as_dict()
@@ -59,15 +60,15 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
                     sources=["upload", "clipboard", "webcam"],
                     height=300,
                     buttons=[],
+                    elem_id="aisle-picture",
                 )
-                # Gradio would open the file here, and in an error name its own folders to the visitor. Whether a file is a
-                # picture is for the server to say, so it gets the bytes as they came.
-                picture.preprocess = _path_of
                 title = gr.Textbox(
                     label="Title", placeholder="What the shop calls it", lines=2, max_lines=6, elem_id="aisle-title"
                 )
                 with gr.Row():
-                    clear = gr.ClearButton([picture, title], value="Clear", scale=1, min_width=90)
+                    clear = gr.ClearButton(
+                        [picture, title], value="Clear", elem_id="aisle-clear", scale=1, min_width=90
+                    )
                     ask = gr.Button("Categorize", variant="primary", elem_id="aisle-ask", scale=2, min_width=150)
             with gr.Column(scale=6, min_width=300):
                 answer = gr.HTML(WELCOME, elem_id="aisle-answer")
@@ -78,19 +79,25 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
             categorize,
             inputs=[picture, title],
             outputs=[answer, plain],
+            preprocess=False,
             api_name="categorize",
             show_progress_on=answer,
         )
-        gr.Examples(
+        examples = gr.Examples(
             [[example.path, example.title] for example in EXAMPLES],
             inputs=[picture, title],
-            outputs=[answer, plain],
-            fn=categorize,
-            run_on_click=True,
             cache_examples=False,
             api_visibility="private",
             label="Try one of these",
             elem_id="aisle-examples",
+        )
+        examples.load_input_event.then(
+            categorize,
+            inputs=[picture, title],
+            outputs=[answer, plain],
+            preprocess=False,
+            api_visibility="private",
+            show_progress_on=answer,
         )
         clear.click(lambda: (WELCOME, None), outputs=[answer, plain], api_visibility="private", queue=False)
         page.load(status, outputs=line, api_name="status", show_progress="hidden")
@@ -114,7 +121,26 @@ def create_application(page: gr.Blocks) -> FastAPI:
         theme=_theme(),
         css=_STYLE.read_text(encoding="utf-8"),
     )
+    # `launch` says so; mounted, Gradio would take any path of this machine for an upload, and copy it to where visitors read.
+    page.has_launched = True
     return hosted
+
+
+def _uploaded(picture: dict[str, Any] | None) -> Path | None:
+    """Return where a visitor's picture lies.
+
+    Events hand the picture on as it came: in preprocessing Gradio would open it, and on failure name its folders to the
+    visitor. Whether a file is a picture is for the server to say.
+
+    Raises:
+        PictureError: The path is none of an upload; visitors write it themselves when they call the page's API.
+    """
+    if not picture:
+        return None
+    path = Path(str(picture.get("path"))).resolve()
+    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
+        raise PictureError("it was not uploaded here")
+    return path
 
 
 def _theme() -> gr.themes.Base:
@@ -130,7 +156,3 @@ def _theme() -> gr.themes.Base:
         button_primary_text_color="white",
         color_accent="*primary_600",
     )
-
-
-def _path_of(picture: Any) -> str | None:
-    return picture.path if picture else None

@@ -16,6 +16,7 @@ from aisle_server.options import (
     HttpOptions,
     KeepaliveOptions,
     MetricsOptions,
+    Restriction,
     ServerOptions,
     TlsOptions,
 )
@@ -70,6 +71,13 @@ def _keepalive(name: str, field: str, text: str) -> Callable[[Any], Any]:
     multiple=True,
     help="Setting of a backend, or of all; may be given more than once.",
 )
+@click.option(
+    "--cache-config",
+    metavar="CACHE,KEY=VALUE",
+    multiple=True,
+    help="Cache of responses: local,size=BYTES. Models with response_cache { enable: true } use it.",
+)
+@_flag("--max-inflight-requests", ServerOptions, "Inference requests under way before more are refused; 0: no bound.")
 @_flag("--log-verbose", ServerOptions, "0, or 1 for what a developer wants to know.")
 @_flag("--log-format", ServerOptions, "Form of the log's lines.", kind=click.Choice(["default", "ISO8601"]))
 @click.option("--allow-grpc", type=bool, default=True, show_default=True, help="Serve the inference protocol.")
@@ -106,9 +114,42 @@ def _keepalive(name: str, field: str, text: str) -> Callable[[Any], Any]:
     "max_connection_age_grace_ms",
     "Milliseconds that calls of such a connection are granted; 0: no bound.",
 )
-@click.option("--allow-http", type=bool, default=True, show_default=True, help="Serve health over HTTP.")
+@click.option(
+    "--grpc-restricted-protocol",
+    metavar="CATEGORIES:KEY=VALUE",
+    multiple=True,
+    help="Categories, by commas, that need a header over gRPC; may be given more than once.",
+)
+@_flag(
+    "--grpc-header-forward-pattern",
+    GrpcOptions,
+    "Regular expression: headers that become request parameters.",
+    field="header_forward_pattern",
+)
+@click.option(
+    "--allow-http", type=bool, default=True, show_default=True, help="Serve the inference protocol over HTTP."
+)
 @_flag("--http-address", HttpOptions, "Where HTTP listens.", field="address")
 @_flag("--http-port", HttpOptions, "Port of HTTP; 0 for any free one.", field="port")
+@_flag("--http-max-input-size", HttpOptions, "Bytes of the largest request body, decompressed.", field="max_input_size")
+@_flag(
+    "--http-header-timeout-secs",
+    HttpOptions,
+    "Seconds that a request's headers may take.",
+    field="header_timeout_secs",
+)
+@click.option(
+    "--http-restricted-api",
+    metavar="CATEGORIES:KEY=VALUE",
+    multiple=True,
+    help="Categories, by commas, that need a header over HTTP; may be given more than once.",
+)
+@_flag(
+    "--http-header-forward-pattern",
+    HttpOptions,
+    "Regular expression: headers that become request parameters.",
+    field="header_forward_pattern",
+)
 @click.option("--allow-metrics", type=bool, default=True, show_default=True, help="Serve metrics for Prometheus.")
 @_flag("--metrics-address", MetricsOptions, "Where metrics are served.", field="address")
 @_flag("--metrics-port", MetricsOptions, "Port of metrics; 0 for any free one.", field="port")
@@ -160,6 +201,16 @@ def options_of(flags: dict[str, Any]) -> ServerOptions:
         max_message_bytes=flags["grpc_max_message_bytes"],
         tls=tls,
         keepalive=keepalive,
+        restrictions=_restrictions("--grpc-restricted-protocol", flags["grpc_restricted_protocol"]),
+        header_forward_pattern=flags["grpc_header_forward_pattern"],
+    )
+    http = HttpOptions(
+        address=flags["http_address"],
+        port=flags["http_port"],
+        max_input_size=flags["http_max_input_size"],
+        header_timeout_secs=flags["http_header_timeout_secs"],
+        restrictions=_restrictions("--http-restricted-api", flags["http_restricted_api"]),
+        header_forward_pattern=flags["http_header_forward_pattern"],
     )
     return ServerOptions(
         model_repositories=flags["model_repositories"],
@@ -174,12 +225,25 @@ def options_of(flags: dict[str, Any]) -> ServerOptions:
         model_load_thread_count=flags["model_load_thread_count"],
         disable_auto_complete_config=flags["disable_auto_complete_config"],
         backend_config=_backend_config(flags["backend_config"]),
+        response_cache_bytes=_response_cache_bytes(flags["cache_config"]),
+        max_inflight_requests=flags["max_inflight_requests"],
         log_verbose=flags["log_verbose"],
         log_format=flags["log_format"],
         grpc=grpc if flags["allow_grpc"] else None,
-        http=HttpOptions(flags["http_address"], flags["http_port"]) if flags["allow_http"] else None,
+        http=http if flags["allow_http"] else None,
         metrics=MetricsOptions(flags["metrics_address"], flags["metrics_port"]) if flags["allow_metrics"] else None,
     )
+
+
+def _response_cache_bytes(texts: Sequence[str]) -> int:
+    size_bytes = 0
+    for text in texts:
+        cache, _, setting = text.partition(",")
+        key, _, value = setting.partition("=")
+        if (cache, key) != ("local", "size") or not value.isdecimal():
+            raise ValueError(f"--cache-config is '{text}'; expected local,size=<bytes>")
+        size_bytes = int(value)
+    return size_bytes
 
 
 def _backend_config(texts: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -191,6 +255,18 @@ def _backend_config(texts: Sequence[str]) -> dict[str, dict[str, str]]:
             raise ValueError(f"--backend-config is '{text}'; expected <backend>,<key>=<value> or <key>=<value>")
         settings.setdefault(backend, {})[key] = value
     return settings
+
+
+def _restrictions(flag: str, texts: Sequence[str]) -> tuple[Restriction, ...]:
+    restrictions: list[Restriction] = []
+    for text in texts:
+        categories, colon, secret = text.partition(":")
+        key, equals, value = secret.partition("=")
+        if not (categories and colon and equals):
+            # The text is not repeated: it may hold the secret.
+            raise ValueError(f"{flag} cannot be read; expected <category>[,<category>...]:<key>=<value>")
+        restrictions.append(Restriction(tuple(categories.split(",")), key, value))
+    return tuple(restrictions)
 
 
 if __name__ == "__main__":

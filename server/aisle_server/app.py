@@ -15,21 +15,27 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, NoReturn, Protocol
 
+from aisle_server.backends.metric_families import MetricFamilies
 from aisle_server.backends.registry import backends_on_gpus, open_model
 from aisle_server.errors import InferenceServerError
+from aisle_server.frontends.admission import Admission
+from aisle_server.frontends.forwarding import HeaderForwarding
 from aisle_server.frontends.grpc.health import HealthServicer
 from aisle_server.frontends.grpc.server import GrpcEndpoint
 from aisle_server.frontends.grpc.servicer import InferenceServicer
-from aisle_server.frontends.http.routes import health_app, metrics_app
+from aisle_server.frontends.http.routes import inference_app, metrics_app
 from aisle_server.frontends.http.server import HttpEndpoint
+from aisle_server.frontends.metrics import render_metrics
+from aisle_server.frontends.model_metrics import render_model_metrics
 from aisle_server.inference_server import InferenceServer, ModelControl
-from aisle_server.instance_group import visible_gpus
-from aisle_server.options import ServerOptions
+from aisle_server.instance_group import ModelCalls, visible_gpus
+from aisle_server.options import GrpcOptions, HttpOptions, ServerOptions
 from aisle_server.repository.description import ReadingRules
 from aisle_server.repository.lifecycle import ModelRepository
 from aisle_server.repository.loader import VersionLoader
 from aisle_server.repository.poller import RepositoryPoller
 from aisle_server.scheduling.clock import SystemClock
+from aisle_server.scheduling.response_cache import ResponseCache
 
 _log = logging.getLogger(__name__)
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -58,12 +64,13 @@ async def serve(options: ServerOptions) -> int:
     """
     configure_logging(options)
     told_to_stop = _listen_to_signals()
-    repository = _build_repository(options)
+    model_metrics = MetricFamilies()
+    repository = _build_repository(options, model_metrics)
     server = _build_server(repository, options)
     poller = RepositoryPoller(repository, options.repository_poll_secs)
     started: list[Endpoint] = []
     try:
-        for name, endpoint in _build_endpoints(server, options):
+        for name, endpoint in _build_endpoints(server, model_metrics, options):
             address = await endpoint.start()
             started.append(endpoint)
             _log.info("Started %s at %s", name, address)
@@ -75,10 +82,16 @@ async def serve(options: ServerOptions) -> int:
         await _stop(server, started, options.exit_timeout_secs)
 
 
-def _build_repository(options: ServerOptions) -> ModelRepository:
+def _build_repository(options: ServerOptions, model_metrics: MetricFamilies) -> ModelRepository:
     gpus = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
     if gpus:
         _log.info("GPUs: %s", ", ".join(map(str, gpus)))
+    # A model may execute others, so the loader is given what leads to the repository, which is given the loader.
+    model_calls = ModelCalls(
+        asyncio.get_running_loop(),
+        lambda request: repository.infer_step(request),
+        lambda request: repository.stream_step(request),
+    )
     loader = VersionLoader(
         open_model,
         SystemClock(),
@@ -86,8 +99,11 @@ def _build_repository(options: ServerOptions) -> ModelRepository:
         available_gpus=gpus,
         backend_settings=options.backend_config,
         auto_complete_config=not options.disable_auto_complete_config,
+        model_caller=model_calls,
+        metrics=model_metrics,
+        response_cache=ResponseCache(options.response_cache_bytes) if options.response_cache_bytes else None,
     )
-    return ModelRepository(
+    repository = ModelRepository(
         options.model_repositories,
         loader,
         rules=ReadingRules(
@@ -95,6 +111,7 @@ def _build_repository(options: ServerOptions) -> ModelRepository:
         ),
         concurrent_loads=options.model_load_thread_count,
     )
+    return repository
 
 
 def _build_server(repository: ModelRepository, options: ServerOptions) -> InferenceServer:
@@ -109,17 +126,28 @@ def _build_server(repository: ModelRepository, options: ServerOptions) -> Infere
     )
 
 
-def _build_endpoints(server: InferenceServer, options: ServerOptions) -> Sequence[tuple[str, Endpoint]]:
+def _build_endpoints(
+    server: InferenceServer, model_metrics: MetricFamilies, options: ServerOptions
+) -> Sequence[tuple[str, Endpoint]]:
     """Return the endpoints that are allowed, in the order of their start: gRPC last, so that it is stopped first."""
     endpoints: list[tuple[str, Endpoint]] = []
+    admission = Admission(options.max_inflight_requests)
     if options.http is not None:
-        endpoints.append(("HTTPService", HttpEndpoint(health_app(server), options.http)))
+        servicer = _servicer(server, admission, options.http)
+        endpoints.append(("HTTPService", HttpEndpoint(inference_app(server, servicer, options.http), options.http)))
     if options.metrics is not None:
-        endpoints.append(("Metrics Service", HttpEndpoint(metrics_app(server), options.metrics)))
+        sources = [lambda: render_metrics(server), lambda: render_model_metrics(model_metrics)]
+        endpoints.append(("Metrics Service", HttpEndpoint(metrics_app(sources), options.metrics)))
     if options.grpc is not None:
-        grpc_endpoint = GrpcEndpoint(InferenceServicer(server), HealthServicer(server), options.grpc)
+        servicer = _servicer(server, admission, options.grpc)
+        grpc_endpoint = GrpcEndpoint(servicer, HealthServicer(server), options.grpc)
         endpoints.append(("GRPCInferenceService", grpc_endpoint))
     return endpoints
+
+
+def _servicer(server: InferenceServer, admission: Admission, door: GrpcOptions | HttpOptions) -> InferenceServicer:
+    """Return what answers at one door: each refuses what is new when it is closed itself, and forwards headers of its own."""
+    return InferenceServicer(server, admission=admission, forwarding=HeaderForwarding(door.header_forward_pattern))
 
 
 async def _load_and_wait(

@@ -7,6 +7,7 @@
     ├── UnavailableError         not now: not ready, queue full, waited too long, stopping
     │   ├── QueueFullError           the request never entered the queue
     │   └── QueueTimeoutError        the request waited longer than its queue policy allows
+    ├── RestrictedError          the caller lacks the header that this kind of request needs
     ├── UnsupportedError         understood, and not offered
     ├── CancelledError           the caller has left
     ├── DeadlineExceededError    the caller's deadline has passed
@@ -54,6 +55,10 @@ class QueueFullError(UnavailableError):
 
 class QueueTimeoutError(UnavailableError):
     """The request waited longer than its queue policy allows."""
+
+
+class RestrictedError(InferenceServerError):
+    """The caller lacks the header that this kind of request needs."""
 
 
 class UnsupportedError(InferenceServerError):

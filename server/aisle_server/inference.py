@@ -1,4 +1,4 @@
-"""What travels through the server: tensors, a request, its response. All of it frozen, none of it tied to a transport."""
+"""What travels through the server: tensors, a request, its responses. All of it frozen, none of it tied to a transport."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import Any, TypeAlias
 
 import numpy.typing as npt
 
+from aisle_server.errors import InferenceServerError
+
 ParameterValue: TypeAlias = bool | int | float | str
+# A number of 64 bits or a text; 0 and the empty text stand for none.
+SequenceId: TypeAlias = int | str
 
 LATEST_VERSION = -1
 _NO_PARAMETERS: Mapping[str, ParameterValue] = MappingProxyType({})
@@ -40,6 +44,23 @@ class Tensor:
         return Tensor(name, self.datatype, self.data)
 
 
+class Cancellation:
+    """Whether the caller of a request has left. Written once, by the event loop; any thread may look.
+
+    Attributes:
+        is_requested: Nobody waits for the answer any more.
+    """
+
+    __slots__ = ("is_requested",)
+
+    def __init__(self) -> None:
+        self.is_requested = False
+
+    def request(self) -> None:
+        """Say that the caller has left."""
+        self.is_requested = True
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class InferenceRequest:
     """One caller's request to run a model once.
@@ -55,6 +76,10 @@ class InferenceRequest:
         timeout_us: How long the caller would wait in the queue; 0 for the model's default.
         deadline_ns: Monotonic time after which nobody waits for the answer; None for never.
         batch_size: Rows; 1 when the model has no batch dimension, or when no input came.
+        cancellation: The caller's leaving, for models that look while they execute.
+        sequence_id: Of the sequence that it belongs to; 0 or empty for none.
+        sequence_start: It is the first of its sequence.
+        sequence_end: It is the last of its sequence.
     """
 
     model_name: str
@@ -67,6 +92,10 @@ class InferenceRequest:
     timeout_us: int = 0
     deadline_ns: int | None = None
     batch_size: int = 1
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    sequence_id: SequenceId = 0
+    sequence_start: bool = False
+    sequence_end: bool = False
 
     def log_prefix(self) -> str:
         """The words Triton puts before a message about a request, such as `[request id: 7] `."""
@@ -118,3 +147,16 @@ class InferenceResponse:
     def output(self, name: str) -> Tensor | None:
         """Return an output by name, None when it is absent."""
         return next((tensor for tensor in self.outputs if tensor.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamedResponse:
+    """One of the responses of a decoupled model, which may answer a request any number of times.
+
+    Attributes:
+        result: What the model answered; an error does not end the stream. None when nothing but the end was left to say.
+        is_final: Whether it is the last.
+    """
+
+    result: InferenceResponse | InferenceServerError | None
+    is_final: bool

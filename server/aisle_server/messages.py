@@ -23,6 +23,12 @@ CLASSIFICATION_WITH_SHARED_MEMORY = "output can't set both 'shared_memory_region
 CLASSIFICATION_TOO_LARGE = "classification output tensor too large"
 
 
+DECOUPLED_OVER_HTTP = "HTTP end point doesn't support models with decoupled transaction policy"
+SHAPE_IS_NOT_THE_DATAS = "Unable to parse 'data': Shape does not match true shape of 'data' field"
+NO_FP16_JSON_INPUT = "receiving {datatype} data via JSON is not supported. Please use the binary data format for input"
+NO_FP16_JSON_OUTPUT = "sending {datatype} data via JSON is not supported. Please use the binary data format for output"
+
+
 def dims_text(dims: Sequence[int]) -> str:
     """Write dimensions as Triton does: `[-1,16]`."""
     return f"[{','.join(map(str, dims))}]"
@@ -36,6 +42,24 @@ def queue_full(log_prefix: str) -> str:
 def scheduler_stopping(log_prefix: str) -> str:
     """A request came while its model was being unloaded or the server stopped."""
     return f"{log_prefix}Server is stopping, scheduler for model has stopped accepting new inference requests"
+
+
+def sequence_batch_size(model: str) -> str:
+    """A request of a sequence has several rows."""
+    return f"inference request to model '{model}' must specify batch-size 1 due to requirements of sequence batcher"
+
+
+def sequence_id_missing(model: str) -> str:
+    """A request for a model that keeps state does not say which sequence it belongs to."""
+    return f"inference request to model '{model}' must specify a non-zero or non-empty correlation ID"
+
+
+def sequence_not_started(sequence_id: int | str, model: str) -> str:
+    """A request belongs to a sequence that nobody has started, or that was over."""
+    return (
+        f"inference request for sequence {sequence_id} to model '{model}' must specify the START flag on the first request of the"
+        " sequence"
+    )
 
 
 def version_not_integral(text: str) -> str:
@@ -303,6 +327,29 @@ def model_not_available(name: str) -> str:
 def model_version_not_available(name: str) -> str:
     """Statistics of a model version that is unknown or not ready."""
     return f"requested model version is not available for model '{name}'"
+
+
+def body_too_large(byte_size: int | str, limit: int) -> str:
+    """An HTTP body, as sent or decompressed, is larger than the endpoint takes."""
+    return (
+        f"Request JSON size of {byte_size} bytes exceeds the maximum allowed value of {limit} bytes. "
+        "Use --http-max-input-size to increase the limit."
+    )
+
+
+def header_length_out_of_range(text: str, byte_size: int) -> str:
+    """`Inference-Header-Content-Length` points outside of the body, or is no number."""
+    return f"inference header size should be in range (0, {byte_size}), got: {text}"
+
+
+def too_little_binary_data(name: str, model: str, missing: int) -> str:
+    """A body ends before the binary data of an input do."""
+    return f"unexpected size for input '{name}', expecting {missing} additional bytes for model '{model}'"
+
+
+def too_much_binary_data(model: str) -> str:
+    """A body goes on after the binary data of the last input."""
+    return f"unexpected additional input data for model '{model}'"
 
 
 def _quoted(names: Sequence[str]) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 # The largest message that Triton's gRPC endpoint takes and gives.
 MAX_GRPC_MESSAGE_BYTES = 2**31 - 1
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,66 @@ class KeepaliveOptions:
     max_connection_age_grace_ms: int = 0
 
 
+CATEGORIES: Final = (
+    "health",
+    "metadata",
+    "inference",
+    "shared-memory",
+    "model-config",
+    "model-repository",
+    "statistics",
+    "trace",
+    "logging",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """Kinds of requests that need a header.
+
+    Attributes:
+        categories: Of CATEGORIES.
+        key: Of the header: its name over HTTP, the end of its name over gRPC.
+        value: What the header must say.
+    """
+
+    categories: tuple[str, ...]
+    key: str
+    value: str = field(repr=False)
+
+
+def check_restrictions(flag: str, restrictions: Sequence[Restriction]) -> None:
+    """Refuse what would guard nothing, or what says two things of one category.
+
+    Raises:
+        ValueError: A category is unknown or named twice, or a header has no name or no value.
+    """
+    seen: set[str] = set()
+    for each in restrictions:
+        if not _HEADER_NAME.fullmatch(each.key) or not each.value or not each.value.isprintable():
+            raise ValueError(f"{flag} has the key '{each.key}'; expected the name of a header, and a value behind '='")
+        for category in each.categories:
+            if category not in CATEGORIES:
+                raise ValueError(
+                    f"{flag} names unknown category '{category}'; expected some of {', '.join(CATEGORIES)}"
+                )
+            if category in seen:
+                raise ValueError(f"{flag}: category '{category}' can not be specified in multiple config groups")
+            seen.add(category)
+
+
+def check_pattern(flag: str, pattern: str) -> None:
+    """Refuse what is no regular expression.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{flag} is '{pattern}', which is no regular expression: {error}") from None
+
+
 @dataclass(frozen=True, slots=True)
 class GrpcOptions:
     """The gRPC endpoint.
@@ -86,6 +148,8 @@ class GrpcOptions:
         max_message_bytes: Largest message, in either direction.
         tls: Encryption.
         keepalive: Pings.
+        restrictions: Kinds of requests that need a header.
+        header_forward_pattern: Finds the headers that become request parameters; empty for none.
     """
 
     address: str = "127.0.0.1"
@@ -94,8 +158,12 @@ class GrpcOptions:
     max_message_bytes: int = MAX_GRPC_MESSAGE_BYTES
     tls: TlsOptions = TlsOptions()
     keepalive: KeepaliveOptions = KeepaliveOptions()
+    restrictions: tuple[Restriction, ...] = ()
+    header_forward_pattern: str = ""
 
     def __post_init__(self) -> None:
+        check_restrictions("--grpc-restricted-protocol", self.restrictions)
+        check_pattern("--grpc-header-forward-pattern", self.header_forward_pattern)
         if not 1 <= self.max_message_bytes <= MAX_GRPC_MESSAGE_BYTES:
             raise ValueError(
                 f"--grpc-max-message-bytes is {self.max_message_bytes}; expected 1 to {MAX_GRPC_MESSAGE_BYTES}"
@@ -109,10 +177,26 @@ class HttpOptions:
     Attributes:
         address: Where to listen.
         port: 0 for any free one; the log names it.
+        max_input_size: Bytes of the largest body, as sent and as decompressed.
+        header_timeout_secs: What the headers of a request may take to arrive.
+        restrictions: Kinds of requests that need a header.
+        header_forward_pattern: Finds the headers that become request parameters; empty for none.
     """
 
     address: str = "127.0.0.1"
     port: int = 8000
+    max_input_size: int = 64 * 2**20
+    header_timeout_secs: int = 10
+    restrictions: tuple[Restriction, ...] = ()
+    header_forward_pattern: str = ""
+
+    def __post_init__(self) -> None:
+        check_restrictions("--http-restricted-api", self.restrictions)
+        check_pattern("--http-header-forward-pattern", self.header_forward_pattern)
+        if self.max_input_size < 1:
+            raise ValueError(f"--http-max-input-size is {self.max_input_size}; expected 1 or more bytes")
+        if self.header_timeout_secs < 1:
+            raise ValueError(f"--http-header-timeout-secs is {self.header_timeout_secs}; expected 1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +224,8 @@ class ServerOptions:
         model_load_thread_count: Models that may load side by side.
         disable_auto_complete_config: A model is what its config.pbtxt says, whole, and nothing is filled in from its files.
         backend_config: Backend -> its settings; those of "" are for all.
+        response_cache_bytes: What the answers that are kept for requests that come again may take; 0 keeps none.
+        max_inflight_requests: Inference requests under way, over gRPC and HTTP together; 0 for no bound.
         log_verbose: 0 for what an operator wants to know, 1 and above for what a developer wants to know.
         log_format: Tritonserver's: `default` (`I1121 09:30:00.123456 7 app] ...`) or `ISO8601`.
         grpc: The inference protocol; None when it is not allowed.
@@ -162,6 +248,8 @@ class ServerOptions:
     model_load_thread_count: int = 4
     disable_auto_complete_config: bool = False
     backend_config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    response_cache_bytes: int = 0
+    max_inflight_requests: int = 16384
     log_verbose: int = 0
     log_format: Literal["default", "ISO8601"] = "default"
     grpc: GrpcOptions | None = GrpcOptions()
@@ -179,6 +267,8 @@ class ServerOptions:
         self._check_model_control()
         if self.exit_timeout_secs < 0:
             raise ValueError(f"--exit-timeout-secs is {self.exit_timeout_secs}; expected 0 or more")
+        if self.max_inflight_requests < 0:
+            raise ValueError(f"--max-inflight-requests is {self.max_inflight_requests}; expected 0 (no bound) or more")
         self._check_endpoints()
 
     def _check_model_control(self) -> None:

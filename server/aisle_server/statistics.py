@@ -19,6 +19,10 @@ from aisle_server.inference import ComputeTimes
 DURATION_BOUNDS_NS = (*(int(step * 10**power) for power in range(5, 10) for step in (1, 2.5, 5)), 10**10)
 
 
+# A model that streams a long text sends thousands of responses, and each number has a record of its own.
+MAX_RESPONSE_INDEX = 1023
+
+
 class FailureReason(Enum):
     """Why a request that had been accepted failed; the `reason` label of `nv_inference_request_failure`."""
 
@@ -59,6 +63,35 @@ class BatchSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseSnapshot:
+    """Responses of a decoupled model that were the n-th to their request.
+
+    Attributes:
+        compute_infer: From the response before, or the start of the execution, until this one was sent.
+        compute_output: From there until the caller could read it.
+        success: Both together, of responses that are no errors.
+        fail: Both together, of errors.
+        empty_response: Both together, of ends that came without a response.
+        cancel: Both together, of those whose caller had left. They are dropped before anybody counts them: always 0.
+    """
+
+    compute_infer: Duration = Duration()
+    compute_output: Duration = Duration()
+    success: Duration = Duration()
+    fail: Duration = Duration()
+    empty_response: Duration = Duration()
+    cancel: Duration = Duration()
+
+
+class ResponseOutcome(Enum):
+    """What a response of a decoupled model was."""
+
+    SUCCESS = "success"
+    FAIL = "fail"
+    EMPTY = "empty_response"
+
+
+@dataclass(frozen=True, slots=True)
 class StatisticsSnapshot:
     """All figures at one moment.
 
@@ -73,9 +106,13 @@ class StatisticsSnapshot:
         compute_infer: The network.
         compute_output: Cutting outputs into responses.
         batches: By rows of the batch.
+        responses: Of a decoupled model, by the number of the response to its request, from 0.
         request_histogram: Of requests answered, from acceptance to answer.
         queue_histogram: Of requests answered, in the queue.
         compute_histogram: Of requests answered, in the instance: input, network and output together.
+        cache_hit: Requests answered from the response cache, and how long it was searched. They are in `success` too, and in none of
+            the compute figures.
+        cache_miss: Requests that it did not know, and how long it took to search it and to keep the answer.
     """
 
     last_inference_ms: int
@@ -88,9 +125,12 @@ class StatisticsSnapshot:
     compute_infer: Duration
     compute_output: Duration
     batches: Mapping[int, BatchSnapshot]
+    responses: Mapping[int, ResponseSnapshot]
     request_histogram: DurationHistogram = DurationHistogram()
     queue_histogram: DurationHistogram = DurationHistogram()
     compute_histogram: DurationHistogram = DurationHistogram()
+    cache_hit: Duration = Duration()
+    cache_miss: Duration = Duration()
 
     @property
     def fail(self) -> Duration:
@@ -115,7 +155,10 @@ class ModelStatistics:
         self._queue = _DurationBook()
         self._compute = _DurationBook()
         self._success_times = _TimesBook()
+        self._cache_hit = [0, 0]
+        self._cache_miss = [0, 0]
         self._batches: dict[int, _TimesBook] = {}
+        self._responses: list[_ResponseBook] = []
 
     def record_success(
         self, *, batch_size: int, request_ns: int, queue_ns: int, times: ComputeTimes, now_ms: int
@@ -136,6 +179,27 @@ class ModelStatistics:
         self._compute.add(times.input_ns + times.infer_ns + times.output_ns)
         self._success_times.add(times)
 
+    def record_cache_hit(self, *, lookup_ns: int) -> None:
+        """Book a request that was answered from the response cache.
+
+        Args:
+            lookup_ns: How long it was searched, which is all that the request took.
+        """
+        self._request.add(lookup_ns)
+        self._queue.add(0)
+        self._cache_hit[0] += 1
+        self._cache_hit[1] += lookup_ns
+
+    def record_cache_miss(self, *, ns: int) -> None:
+        """Book what the response cache cost a request that was answered by an execution, and is booked as such.
+
+        Args:
+            ns: How long it took to search it and to keep the answer.
+        """
+        self._request.add_time(ns)
+        self._cache_miss[0] += 1
+        self._cache_miss[1] += ns
+
     def record_failure(self, *, reason: FailureReason, request_ns: int) -> None:
         """Book a request that had been accepted and failed."""
         book = self._failures[reason]
@@ -155,6 +219,20 @@ class ModelStatistics:
             book = self._batches[batch_size] = _TimesBook()
         book.add(times)
 
+    def record_response(self, *, index: int, outcome: ResponseOutcome, infer_ns: int, output_ns: int) -> None:
+        """Book one response of a decoupled model. Those behind MAX_RESPONSE_INDEX are not booked one by one.
+
+        Args:
+            index: Which one it is to its request, from 0; never before the ones in front of it.
+            outcome: What it was.
+            infer_ns: From the response before until it was sent.
+            output_ns: From there until the caller could read it.
+        """
+        if index == len(self._responses) <= MAX_RESPONSE_INDEX:
+            self._responses.append(_ResponseBook())
+        if index < len(self._responses):
+            self._responses[index].add(outcome, infer_ns, output_ns)
+
     def snapshot(self) -> StatisticsSnapshot:
         """Return the figures of this moment."""
         compute = self._success_times.snapshot()
@@ -169,9 +247,12 @@ class ModelStatistics:
             compute_infer=compute.compute_infer,
             compute_output=compute.compute_output,
             batches={size: self._batches[size].snapshot() for size in sorted(self._batches)},
+            responses={index: book.snapshot() for index, book in enumerate(self._responses)},
             request_histogram=self._request.histogram(),
             queue_histogram=self._queue.histogram(),
             compute_histogram=self._compute.histogram(),
+            cache_hit=Duration(*self._cache_hit),
+            cache_miss=Duration(*self._cache_miss),
         )
 
 
@@ -187,6 +268,9 @@ class _DurationBook:
     def add(self, ns: int) -> None:
         self._ns += ns
         self._counts[bisect_left(DURATION_BOUNDS_NS, ns)] += 1
+
+    def add_time(self, ns: int) -> None:
+        self._ns += ns
 
     def total(self) -> Duration:
         return Duration(sum(self._counts), self._ns)
@@ -212,3 +296,25 @@ class _TimesBook:
     def snapshot(self) -> BatchSnapshot:
         parts = (self._input_ns, self._infer_ns, self._output_ns)
         return BatchSnapshot(*(Duration(self._count, ns) for ns in parts))
+
+
+class _ResponseBook:
+    """Counts and nanoseconds by outcome, and the two parts of all of them."""
+
+    __slots__ = ("_infer_ns", "_outcomes", "_output_ns")
+
+    def __init__(self) -> None:
+        self._infer_ns = self._output_ns = 0
+        self._outcomes = {outcome: [0, 0] for outcome in ResponseOutcome}
+
+    def add(self, outcome: ResponseOutcome, infer_ns: int, output_ns: int) -> None:
+        self._infer_ns += infer_ns
+        self._output_ns += output_ns
+        book = self._outcomes[outcome]
+        book[0] += 1
+        book[1] += infer_ns + output_ns
+
+    def snapshot(self) -> ResponseSnapshot:
+        count = sum(book[0] for book in self._outcomes.values())
+        outcomes = {outcome.value: Duration(*book) for outcome, book in self._outcomes.items()}
+        return ResponseSnapshot(Duration(count, self._infer_ns), Duration(count, self._output_ns), **outcomes)

@@ -86,14 +86,17 @@ def loaded_model(version_folder: Path, outputs: dict[str, tuple[int, ...]]) -> I
     )
     package = types.ModuleType(f"{version_folder.parent.name}_{version_folder.name}")
     package.__path__ = [str(version_folder)]
+    real = sys.modules.get(backend.__name__)
     sys.modules.update({backend.__name__: backend, package.__name__: package})
     try:
         module = importlib.import_module(f"{package.__name__}.model")
-        model = module.TritonPythonModel()
-        config = {"output": [{"name": name, "dims": list(dims)} for name, dims in outputs.items()]}
-        model.initialize({"model_config": json.dumps(config)})
-        yield model
-    finally:
+    finally:  # the model has what it imported; other models and the real backend must not meet the fake
         del sys.modules[backend.__name__]
+        if real is not None:
+            sys.modules[backend.__name__] = real
         for name in [name for name in sys.modules if name.split(".")[0] == package.__name__]:
             del sys.modules[name]
+    model = module.TritonPythonModel()
+    config = {"output": [{"name": name, "dims": list(dims)} for name, dims in outputs.items()]}
+    model.initialize({"model_config": json.dumps(config)})
+    yield model

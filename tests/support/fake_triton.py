@@ -231,7 +231,11 @@ def listening(fake: FakeTriton, port: int = 0) -> Iterator[str]:
 
             return grpc.unary_unary_rpc_method_handler(answer)
 
-    server = grpc.server(ThreadPoolExecutor(8), [AnyMethod()], options=[("grpc.so_reuseport", 0)])
+    server = grpc.server(
+        ThreadPoolExecutor(8),
+        [AnyMethod()],
+        options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)],
+    )
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     try:

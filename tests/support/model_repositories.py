@@ -1,7 +1,8 @@
-"""Model repositories on disk, of models that answer what they were asked."""
+"""Model repositories on disk: models that answer what they were asked, and models written in Python by a test."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -48,4 +49,25 @@ def write_identity_model(
     for key, value in (parameters or {}).items():
         lines.append(f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}')
     (directory / "config.pbtxt").write_text("\n".join([*lines, extra, ""]))
+    return directory
+
+
+def write_python_model(repository: Path, name: str, code: str, config: str, *, filename: str = "model.py") -> Path:
+    """Write a python model.
+
+    Args:
+        repository: Where models lie.
+        name: Of the model.
+        code: Of its class, indented as the test likes; NumPy, `time`, `threading` and `pb_utils` are imported.
+        config: Of config.pbtxt, all but name and backend.
+        filename: Of the code.
+
+    Returns:
+        The model's directory.
+    """
+    directory = repository / name
+    (directory / "1").mkdir(parents=True, exist_ok=True)
+    (directory / "config.pbtxt").write_text(f'name: "{name}"\nbackend: "python"\n{config}\n')
+    head = "import threading\nimport time\n\nimport numpy as np\nimport triton_python_backend_utils as pb_utils\n\n"
+    (directory / "1" / filename).write_text(head + textwrap.dedent(code))
     return directory

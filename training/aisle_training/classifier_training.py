@@ -124,6 +124,7 @@ def train_fusion_classifier(recipe: Recipe, run: RunFolder, inputs: dict[str, Sp
     model = FusionClassifier(
         classes, image_classifier.embedding_size, title_classifier.embedding_size, numbers.hidden_size, numbers.dropout
     )
+    model.start_from(image_classifier, title_classifier)
     batches = FusionBatches(
         *embeddings["train"],
         inputs["train"].image_present,

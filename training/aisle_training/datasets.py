@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from aisle_training.catalogue.catalogue import Product
 from aisle_training.preprocessing.images import ImageError, decode_image
+from aisle_training.preprocessing.title_normalization import is_blank
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int32]
@@ -46,7 +47,7 @@ class LabelledProducts:
     @property
     def title_present(self) -> Flags:
         """Whether each product has a title, [rows]; a blank one is none."""
-        return np.array([bool(product.title.strip()) for product in self.products], dtype=np.bool_)
+        return np.array([not is_blank(product.title) for product in self.products], dtype=np.bool_)
 
 
 def select_split(

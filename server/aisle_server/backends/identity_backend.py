@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from aisle_server.backends.backend import BackendOptions, Device, Execution
+from aisle_server.backends.backend import BackendInstance, BackendOptions, Device, Execution
 from aisle_server.errors import InvalidArgumentError
 from aisle_server.inference import InferenceRequest, InferenceResponse, Tensor
 from aisle_server.model_config.schema import ModelConfig
@@ -65,7 +65,7 @@ class IdentityModel:
         """Nothing is shared."""
 
 
-class IdentityInstance:
+class IdentityInstance(BackendInstance):
     """Hands inputs back under the names of outputs, without a copy."""
 
     def __init__(self, model_name: str, version: int, sources: Mapping[str, str], delay_s: float) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from aisle_server.backends.backend import BackendOptions, Device, Execution
+from aisle_server.backends.backend import BackendInstance, BackendOptions, Device, Execution
 from aisle_server.backends.batch_execution import BatchExecution
 from aisle_server.backends.batching import Arrays
 from aisle_server.backends.model_files import model_path, without_directories
@@ -118,14 +118,16 @@ class OnnxRuntimeModel:
         )
 
 
-class OnnxRuntimeInstance:
+class OnnxRuntimeInstance(BackendInstance):
     """A session of its own."""
 
     def __init__(self, config: ModelConfig, version: int, session: Any) -> None:
         """Take a session that nobody else runs."""
         self._config = config
         self._session = session
-        self._text_inputs = frozenset(tensor.name for tensor in config.inputs if tensor.datatype == "BYTES")
+        self._text_inputs = frozenset(
+            (*(tensor.name for tensor in config.inputs if tensor.datatype == "BYTES"), *_text_controls(config))
+        )
         self._text_outputs = frozenset(tensor.name for tensor in config.outputs if tensor.datatype == "BYTES")
         self._batch_execution = BatchExecution(config, version, self._run)
 
@@ -155,6 +157,11 @@ class OnnxRuntimeInstance:
             raise InvalidArgumentError(
                 f"input '{name}' of model '{self._config.name}' has an element that is not UTF-8; expected text"
             ) from error
+
+
+def _text_controls(config: ModelConfig) -> list[str]:
+    controls = () if config.sequence_batching is None else config.sequence_batching.control_inputs
+    return [each.name for each in controls if each.control.tensor_datatype == "BYTES"]
 
 
 def _map_elements(array: npt.NDArray[Any], function: Any) -> npt.NDArray[Any]:

@@ -24,7 +24,7 @@ from typing import Any, Final
 import numpy.typing as npt
 import tensorflow as tf
 
-from aisle_server.backends.backend import BackendOptions, Device, Execution
+from aisle_server.backends.backend import BackendInstance, BackendOptions, Device, Execution
 from aisle_server.backends.batch_execution import BatchExecution
 from aisle_server.backends.batching import Arrays
 from aisle_server.backends.model_files import model_path, without_directories
@@ -112,7 +112,7 @@ class TensorFlowModel:
             return self._copies[device]
 
 
-class TensorFlowInstance:
+class TensorFlowInstance(BackendInstance):
     """Calls the signature; TensorFlow lets any number of threads do so at once."""
 
     def __init__(self, config: ModelConfig, version: int, signature: _LoadedSignature, device_name: str) -> None:

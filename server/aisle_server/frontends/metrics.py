@@ -68,6 +68,25 @@ _METRICS: Final = (
         "nv_model_load_duration_secs", "gauge", "Seconds that loading the model took", lambda row: row.load_duration_s
     ),
 )
+# Of models with a response cache alone.
+_CACHE_METRICS: Final = (
+    _counter("nv_cache_num_hits_per_model", "Requests answered from the response cache", lambda s: s.cache_hit.count),
+    _counter(
+        "nv_cache_num_misses_per_model",
+        "Requests that the response cache did not know",
+        lambda s: s.cache_miss.count,
+    ),
+    _counter(
+        "nv_cache_hit_duration_per_model",
+        "Microseconds spent on requests answered from the response cache",
+        lambda s: s.cache_hit.ns // 1000,
+    ),
+    _counter(
+        "nv_cache_miss_duration_per_model",
+        "Microseconds spent searching the response cache in vain, and keeping answers",
+        lambda s: s.cache_miss.ns // 1000,
+    ),
+)
 _HISTOGRAMS: Final[tuple[tuple[str, str, Callable[[StatisticsSnapshot], DurationHistogram]], ...]] = (
     (
         "nv_inference_request_duration_histogram_us",
@@ -97,10 +116,12 @@ def _lines(server: InferenceServer) -> Iterator[str]:
     for labels, row in rows:
         for reason in FailureReason:
             yield _sample(_FAILURES, {**labels, "reason": reason.value}, row.snapshot.failures[reason].count)
-    for metric in _METRICS:
-        yield from _head(metric.name, metric.kind, metric.help)
-        for labels, row in rows:
-            yield _sample(metric.name, labels, metric.value(row))
+    cached = [(labels, row) for labels, row in rows if server.model_config(row.name, row.version).response_cache]
+    for metrics, shown in ((_METRICS, rows), (_CACHE_METRICS, cached)):
+        for metric in metrics if shown else ():
+            yield from _head(metric.name, metric.kind, metric.help)
+            for labels, row in shown:
+                yield _sample(metric.name, labels, metric.value(row))
     for name, text, histogram in _HISTOGRAMS:
         yield from _head(name, "histogram", text)
         for labels, row in rows:

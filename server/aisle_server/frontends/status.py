@@ -29,6 +29,8 @@ STATUSES: dict[type[errors.InferenceServerError], Status] = {
     errors.UnavailableError: Status(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
     errors.QueueFullError: Status(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
     errors.QueueTimeoutError: Status(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
+    # UNAVAILABLE, as Triton has it, and not PERMISSION_DENIED: its clients compare.
+    errors.RestrictedError: Status(StatusCode.UNAVAILABLE, HTTPStatus.FORBIDDEN),
     errors.UnsupportedError: Status(StatusCode.UNIMPLEMENTED, HTTPStatus.NOT_IMPLEMENTED),
     errors.CancelledError: Status(StatusCode.CANCELLED, HTTPStatus.BAD_REQUEST),
     errors.DeadlineExceededError: Status(StatusCode.DEADLINE_EXCEEDED, HTTPStatus.GATEWAY_TIMEOUT),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from aisle_server import messages
 from aisle_server.errors import InferenceServerError, InvalidArgumentError, UnavailableError, UnsupportedError
-from aisle_server.inference import LATEST_VERSION, InferenceRequest, InferenceResponse
+from aisle_server.inference import LATEST_VERSION, InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.inference_server.metadata import ModelMetadata, ServerMetadata, describe_model
 from aisle_server.model_config.schema import ModelConfig
 from aisle_server.repository.lifecycle import ModelRepository
@@ -151,15 +151,15 @@ class InferenceServer:
         return not self._is_readiness_strict or self._repository.is_every_model_ready()
 
     def is_model_ready(self, name: str, version: int = LATEST_VERSION) -> bool:
-        """Whether a model can be asked; False for one that nobody knows.
+        """Whether a model can be asked; False for one that nobody knows, or that has an instance which cannot execute.
 
         Source: Triton up to 26.05; later releases answer NOT_FOUND, which clients that poll after an unload do not expect.
         """
         try:
-            self._repository.served(name, version)
+            served = self._repository.served(name, version)
         except InferenceServerError:
             return False
-        return self._state is _State.RUNNING
+        return self._state is _State.RUNNING and served.is_healthy
 
     def server_metadata(self) -> ServerMetadata:
         """Return who answers."""
@@ -223,6 +223,24 @@ class InferenceServer:
         if self._state is not _State.RUNNING:
             raise self._not_running(request)
         return await self._repository.infer(request)
+
+    def stream(self, request: InferenceRequest) -> AsyncGenerator[StreamedResponse, None]:
+        """Answer a request as often as the model does: any number of times for a decoupled model, else once.
+
+        Closing the iterator, or cancelling the task that waits for it, says that the caller has left.
+
+        Args:
+            request: As for `infer`.
+
+        Returns:
+            Responses as the model makes them, up to and with the final one. An error among them is told to the caller and ends nothing.
+
+        Raises:
+            InferenceServerError: As `infer`, for a request that never reaches its model.
+        """
+        if self._state is not _State.RUNNING:
+            raise self._not_running(request)
+        return self._repository.stream(request)
 
     def statistics(self, name: str = "", version: int = LATEST_VERSION) -> list[ModelVersionStatistics]:
         """Return figures, by model and version.

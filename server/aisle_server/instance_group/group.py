@@ -10,6 +10,7 @@ from aisle_server.backends.backend import BackendModel
 from aisle_server.inference import InferenceRequest
 from aisle_server.instance_group.instance_thread import GroupExecution, InstanceThread, Work
 from aisle_server.instance_group.placement import Placement, devices_for
+from aisle_server.instance_group.response_stream import ResponseStream
 from aisle_server.instance_group.warmup import WarmupSample
 from aisle_server.model_config.schema import ModelConfig
 
@@ -19,8 +20,9 @@ OnDone = Callable[[GroupExecution], None]
 class InstanceGroup:
     """The instances of one model version. Every method is called on the event loop that started it.
 
-    All threads take work from one queue, so a batch goes to whichever instance is free first. The group does not bound that queue;
-    its scheduler does, by looking at `idle_count`. The group does not own the model: who opened it closes it, after `stop`.
+    All threads take work from one queue, so a batch goes to whichever instance is free first. Instances of a model with sequences
+    have a queue each, for its scheduler knows which of them has the state that a request belongs to. The group does not bound its
+    queues; its scheduler does, by looking at `idle_count`. The group does not own the model: who opened it closes it, after `stop`.
     """
 
     def __init__(
@@ -35,7 +37,8 @@ class InstanceGroup:
         self._loop = loop
         self._warmup_samples = tuple(warmup_samples)
         self._available_gpus = tuple(available_gpus)
-        self._inbox: SimpleQueue[Work | None] = SimpleQueue()
+        # One for each instance; the same for all of them unless the model has sequences.
+        self._inboxes: list[SimpleQueue[Work | None]] = []
         self._instances: list[InstanceThread] = []
         self._leaving: list[InstanceThread] = []
         self._under_way = 0
@@ -76,7 +79,8 @@ class InstanceGroup:
         """Have as many instances as a configuration says, while requests are executed. Those that are too many leave when they are idle.
 
         Args:
-            config: As that of the start but for its instance groups, all of which execute on the same device, as those before.
+            config: As that of the start but for its instance groups, all of which execute on the same device, as those before; it has
+                no sequences.
 
         Raises:
             InferenceServerError: An instance more could not be created, or failed to warm up. There are as many as before.
@@ -101,17 +105,30 @@ class InstanceGroup:
         """Instances that wait for work."""
         return max(0, len(self._instances) - self._under_way)
 
-    def submit(self, requests: Sequence[InferenceRequest], on_done: OnDone) -> None:
-        """Have a batch executed by the first instance that is free.
+    @property
+    def is_healthy(self) -> bool:
+        """Whether every instance can execute at the moment."""
+        return all(instance.is_healthy() for instance in self._instances)
+
+    def submit(
+        self,
+        requests: Sequence[InferenceRequest],
+        on_done: OnDone,
+        streams: Sequence[ResponseStream] = (),
+        instance: int = 0,
+    ) -> None:
+        """Have a batch executed by the first instance that is free, or by one in particular.
 
         Args:
             requests: One or more; their rows fit the model's `max_batch_size`.
-            on_done: Called on the event loop, once, never before this returns.
+            on_done: Called on the event loop, once, never before this returns. A decoupled model may send responses after that.
+            streams: For a decoupled model, where the responses to each request go.
+            instance: For a model with sequences, the one that executes it.
         """
         if self._stopped is not None:
             raise RuntimeError("a batch was submitted to an instance group that has stopped")
         self._under_way += 1
-        self._inbox.put(Work(requests, self._finish, on_done))
+        self._inboxes[instance].put(Work(requests, self._finish, on_done, streams))
 
     async def execute(self, requests: Sequence[InferenceRequest]) -> GroupExecution:
         """Have a batch executed by the first instance that is free, and wait for it.
@@ -128,8 +145,8 @@ class InstanceGroup:
         Safe to call twice.
         """
         if self._stopped is None:
-            for _ in self._instances:
-                self._inbox.put(None)
+            for inbox in self._inboxes:
+                inbox.put(None)
             self._stopped = self._loop.create_task(self._wait_for_threads())
         await asyncio.shield(self._stopped)
 
@@ -138,23 +155,26 @@ class InstanceGroup:
             await instance.ended
 
     async def _add(self, placement: Placement, config: ModelConfig) -> None:
-        instance = InstanceThread(placement, self._model, config, self._inbox, self._loop)
+        is_shared = config.sequence_batching is None and self._inboxes
+        inbox = self._inboxes[0] if is_shared else SimpleQueue[Work | None]()
+        instance = InstanceThread(placement, self._model, config, inbox, self._loop)
         instance.ended.add_done_callback(lambda _: self._note_end(instance))
         # Among those that leave until it has come: one that cannot be created ends by itself.
         self._leaving.append(instance)
         try:
             await instance.start(self._warmup_samples)
         except asyncio.CancelledError:
-            self._inbox.put(None)
+            inbox.put(None)
             raise
         self._leaving.remove(instance)
         self._instances.append(instance)
+        self._inboxes.append(inbox)
 
     def _dismiss(self, *, down_to: int) -> None:
         """Let instances leave until so many are left."""
         while len(self._instances) > down_to:
             self._leaving.append(self._instances.pop())
-            self._inbox.put(None)
+            self._inboxes.pop().put(None)
 
     def _note_end(self, instance: InstanceThread) -> None:
         if instance in self._leaving:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
-from aisle_server.backends.backend import BackendInstance, BackendModel
+from aisle_server.backends.backend import BackendInstance, BackendModel, DecoupledInstance, ResponseSender
 from aisle_server.errors import InferenceServerError, InternalError
 from aisle_server.inference import ComputeTimes, InferenceRequest, InferenceResponse
 from aisle_server.instance_group.placement import Placement
+from aisle_server.instance_group.response_stream import ResponseStream, WarmupResponses
 from aisle_server.instance_group.warmup import WarmupSample
 from aisle_server.model_config.schema import ModelConfig
 
@@ -26,7 +27,8 @@ class GroupExecution:
     """What became of one batch.
 
     Attributes:
-        results: One for each request, in order: its response, or the error that is told to its caller alone.
+        results: One for each request, in order: its response, or the error that is told to its caller alone. None at all for a
+            decoupled model: its responses come by stream.
         times: Of the batch; None when the backend failed as a whole, so that nothing was executed to speak of.
         exec_start_ns: Monotonic time when an instance took the batch.
         exec_end_ns: Monotonic time when the instance was done with it.
@@ -46,11 +48,13 @@ class Work:
         requests: One or more.
         finish: The group's; called on the event loop with this and the outcome.
         on_done: The scheduler's; for `finish` to call.
+        streams: One for each request of a decoupled model; empty for other models.
     """
 
     requests: Sequence[InferenceRequest]
     finish: Callable[[Work, GroupExecution], None]
     on_done: Callable[[GroupExecution], None]
+    streams: Sequence[ResponseStream] = ()
 
 
 class InstanceThread:
@@ -83,6 +87,7 @@ class InstanceThread:
         self._config = config
         self._inbox = inbox
         self._loop = loop
+        self._instance: BackendInstance | None = None
         self._started: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
 
@@ -97,14 +102,21 @@ class InstanceThread:
         Thread(target=self._run, args=(tuple(warmup_samples),), name=name, daemon=True).start()
         await self._started
 
+    def is_healthy(self) -> bool:
+        """Whether its instance can execute at the moment. Called on the event loop."""
+        instance = self._instance
+        return instance is None or instance.is_healthy()
+
     def _run(self, warmup_samples: tuple[WarmupSample, ...]) -> None:
         try:
             instance = self._create(warmup_samples)
         except InferenceServerError as error:
             self._post(_fail, self._started, error)
         else:
+            self._instance = instance
             self._post(_succeed, self._started)
             self._serve(instance)
+            self._instance = None
             self._finalize(instance)
         self._post(_succeed, self.ended)
 
@@ -127,14 +139,25 @@ class InstanceThread:
 
     def _warm_up(self, instance: BackendInstance, sample: WarmupSample) -> None:
         for _ in range(sample.count):
-            execution = self._execute(instance, sample.requests)
-            error = next((each for each in execution.results if isinstance(each, InferenceServerError)), None)
+            if self._config.decoupled:
+                responses = [WarmupResponses() for _ in sample.requests]
+                self._execute_decoupled(instance, sample.requests, responses)
+                results = [result for each in responses for result in each.wait()]
+            else:
+                results = list(self._execute(instance, sample.requests).results)
+            error = next((each for each in results if isinstance(each, InferenceServerError)), None)
             if error is not None:
                 raise type(error)(f"failed to run warmup sample '{sample.name}': {error.message}; ")
 
     def _serve(self, instance: BackendInstance) -> None:
         while (work := self._inbox.get()) is not None:
-            self._post(work.finish, work, self._execute(instance, work.requests))
+            if work.streams:
+                for stream in work.streams:
+                    stream.mark_started()
+                execution = self._execute_decoupled(instance, work.requests, work.streams)
+            else:
+                execution = self._execute(instance, work.requests)
+            self._post(work.finish, work, execution)
             del work  # or the last batch's tensors would live until the next batch comes
 
     def _execute(self, instance: BackendInstance, requests: Sequence[InferenceRequest]) -> GroupExecution:
@@ -153,16 +176,33 @@ class InstanceThread:
             error = InternalError(
                 f"model '{self._config.name}' gave {len(execution.results)} responses, expected {len(requests)}"
             )
-        except InferenceServerError as refusal:
-            error = refusal
-        except (
-            BaseException
-        ):  # or a model that calls sys.exit would end the thread, and its callers would wait for ever
-            logger.exception("instance '%s' of model '%s' failed", self._placement.name, self._config.name)
-            error = InternalError(f"model '{self._config.name}' failed to execute the request")
+        except BaseException as failure:
+            error = self._told(failure)
         # One for each: an exception that several callers raise would gather all their frames.
         errors = [type(error)(error.message) for _ in requests]
         return GroupExecution(errors, None, exec_start_ns, time.monotonic_ns())
+
+    def _execute_decoupled(
+        self, instance: BackendInstance, requests: Sequence[InferenceRequest], senders: Sequence[ResponseSender]
+    ) -> GroupExecution:
+        exec_start_ns = time.monotonic_ns()
+        times = None
+        try:
+            # The configuration says so, and a backend that has no such instances refuses to open such a model.
+            cast(DecoupledInstance, instance).execute_decoupled(requests, senders)
+            times = ComputeTimes(infer_ns=time.monotonic_ns() - exec_start_ns)
+        except BaseException as failure:
+            error = self._told(failure)
+            for sender in senders:
+                sender.send(type(error)(error.message), is_final=True)
+        return GroupExecution((), times, exec_start_ns, time.monotonic_ns())
+
+    def _told(self, failure: BaseException) -> InferenceServerError:
+        if isinstance(failure, InferenceServerError):
+            return failure
+        # Whatever it is: a model that calls sys.exit would end the thread, and its callers would wait for ever.
+        logger.error("instance '%s' of model '%s' failed", self._placement.name, self._config.name, exc_info=failure)
+        return InternalError(f"model '{self._config.name}' failed to execute the request")
 
     def _finalize(self, instance: BackendInstance) -> None:
         try:

@@ -28,7 +28,7 @@ def to_json_form(config: ModelConfig) -> dict[str, Any]:
     Fields that hold a plain value or a list are always there, messages only when they are set: a configuration without inputs has
     `"input": []`, and one without a dynamic batcher has no `"dynamic_batching"`.
     """
-    return _fields(to_message(config))
+    return message_fields(to_message(config))
 
 
 def from_json_form(fields: Mapping[str, Any]) -> ModelConfig:
@@ -60,7 +60,8 @@ def parse_json_config(text: str) -> ModelConfig:
         raise InvalidArgumentError(f"not a model configuration: {str(error)[:_LONGEST_ERROR_TEXT]}") from None
 
 
-def _fields(message: Message) -> dict[str, Any]:
+def message_fields(message: Message) -> dict[str, Any]:
+    """Return a message as JSON values: numbers are numbers, enumerations their names."""
     return {
         field.name: _field(field, getattr(message, field.name))
         for field in message.DESCRIPTOR.fields
@@ -81,7 +82,7 @@ def _field(field: Any, value: Any) -> Any:
 
 def _value(field: Any, value: Any) -> Any:
     if field.message_type is not None:
-        return _fields(value)
+        return message_fields(value)
     if field.enum_type is not None:
         return field.enum_type.values_by_number[value].name
     return value

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aisle_server import messages
 from aisle_server.errors import InferenceServerError, InternalError, InvalidArgumentError
-from aisle_server.inference import LATEST_VERSION, InferenceRequest, InferenceResponse
+from aisle_server.inference import LATEST_VERSION, InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.repository.claims import Claims
 from aisle_server.repository.dependencies import closure, dependents, load_levels
 from aisle_server.repository.description import DEFAULT_RULES, ModelDescription, ReadingRules
@@ -81,9 +81,23 @@ class ModelRepository:
         """
         return self._table.served(request.model_name, request.model_version).infer(request)
 
+    def stream(self, request: InferenceRequest) -> AsyncGenerator[StreamedResponse, None]:
+        """Find the version that a request is for and check the request, at once; answer it, any number of times, when iterated.
+
+        Raises:
+            NotFoundError: No such model or version, or none is ready.
+            UnavailableError: The version is known, and is not ready.
+            InferenceServerError: As `ServedModel.stream`.
+        """
+        return self._table.served(request.model_name, request.model_version).stream(request)
+
     def infer_step(self, request: InferenceRequest) -> Coroutine[Any, Any, InferenceResponse]:
         """Answer a request that a model makes while it answers its own: as `infer`, but a version that is leaving will do."""
         return self._table.served_for_step(request.model_name, request.model_version).infer(request)
+
+    def stream_step(self, request: InferenceRequest) -> AsyncGenerator[StreamedResponse, None]:
+        """Answer, any number of times, a request that a model makes: as `stream`, but a version that is leaving will do."""
+        return self._table.served_for_step(request.model_name, request.model_version).stream(request)
 
     def all_served(self) -> tuple[ServedModel, ...]:
         """Return every version that is ready, by name and version."""
@@ -94,8 +108,8 @@ class ModelRepository:
         return tuple(self._table.models.get(name, ModelRecord()).ready_versions())
 
     def is_every_model_ready(self) -> bool:
-        """Whether each version that should be ready is. One that was unloaded on purpose should not."""
-        return self._table.is_every_model_ready()
+        """Whether each version that should be ready is, and can execute. One that was unloaded on purpose should not."""
+        return self._table.is_every_model_ready() and all(served.is_healthy for served in self._table.all_served())
 
     def descriptions(self) -> Mapping[str, ModelDescription]:
         """Return what is in service, by name."""

@@ -223,7 +223,9 @@ def _kept(record: ModelRecord, description: ModelDescription) -> dict[int, Serve
     if current is None or description.config.is_ensemble:
         return {}
     groups = (*current.config.instance_groups, *description.config.instance_groups)
-    is_resizable = all(group.kind is InstanceKind.KIND_CPU for group in groups)
+    is_resizable = description.config.sequence_batching is None and all(
+        group.kind is InstanceKind.KIND_CPU for group in groups
+    )
     if current.config.instance_groups != description.config.instance_groups and not is_resizable:
         return {}
     unchanged = description.versions_unchanged_since(current)

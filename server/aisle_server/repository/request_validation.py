@@ -6,7 +6,7 @@ Source: Triton, order and texts of request normalization.
 from __future__ import annotations
 
 from aisle_server import messages
-from aisle_server.errors import InvalidArgumentError, UnsupportedError
+from aisle_server.errors import InvalidArgumentError
 from aisle_server.inference import InferenceRequest
 from aisle_server.model_config.schema import Dims, ModelConfig
 
@@ -22,7 +22,6 @@ class RequestValidator:
         "_config",
         "_expected",
         "_input_names",
-        "_is_decoupled",
         "_max_batch_size",
         "_output_names",
     )
@@ -36,7 +35,6 @@ class RequestValidator:
         self._config = config
         self._batches = config.is_batching
         self._max_batch_size = config.max_batch_size
-        self._is_decoupled = config.decoupled
         # Name -> datatype, dims, and whether one of them may be of any size.
         self._expected: dict[str, tuple[str, Dims, bool]] = {
             tensor.name: (tensor.datatype, tensor.dims, -1 in tensor.dims) for tensor in config.inputs
@@ -55,10 +53,7 @@ class RequestValidator:
 
         Raises:
             InvalidArgumentError: Unknown, missing or unequal tensors; the text says what was expected.
-            UnsupportedError: The model may answer any number of times.
         """
-        if self._is_decoupled:
-            raise UnsupportedError(messages.DECOUPLED_ON_UNARY)
         if request.requested_outputs:
             for name in request.requested_outputs:
                 if name not in self._output_names:
@@ -94,6 +89,10 @@ class RequestValidator:
             request.timeout_us,
             request.deadline_ns,
             rows,
+            request.cancellation,
+            request.sequence_id,
+            request.sequence_start,
+            request.sequence_end,
         )
 
     def _check_names(self, request: InferenceRequest) -> None:

@@ -6,10 +6,18 @@ Source: Triton model configuration, "Reshape".
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
-from aisle_server.backends.backend import BackendInstance, BackendModel, Device, Execution
+from aisle_server.backends.backend import (
+    BackendInstance,
+    BackendModel,
+    DecoupledInstance,
+    Device,
+    Execution,
+    ResponseSender,
+)
 from aisle_server.errors import InferenceServerError, InternalError
 from aisle_server.inference import InferenceRequest, InferenceResponse, Tensor
 from aisle_server.messages import dims_text
@@ -70,7 +78,7 @@ class ReshapingModel:
         self._model.close()
 
 
-class _ReshapingInstance:
+class _ReshapingInstance(BackendInstance):
     def __init__(self, instance: BackendInstance, config: ModelConfig) -> None:
         self._instance = instance
         self._model_name = config.name
@@ -81,6 +89,15 @@ class _ReshapingInstance:
     def execute(self, requests: Sequence[InferenceRequest]) -> Execution:
         execution = self._instance.execute([self._request(request) for request in requests])
         return replace(execution, results=[self._result(result) for result in execution.results])
+
+    def is_healthy(self) -> bool:
+        return self._instance.is_healthy()
+
+    def execute_decoupled(self, requests: Sequence[InferenceRequest], senders: Sequence[ResponseSender]) -> None:
+        cast(DecoupledInstance, self._instance).execute_decoupled(
+            [self._request(request) for request in requests],
+            [_ReshapingSender(sender, self._result) for sender in senders],
+        )
 
     def finalize(self) -> None:
         self._instance.finalize()
@@ -109,3 +126,16 @@ class _ReshapingInstance:
                 f" {dims_text(source)} to {dims_text(target)} does not fit"
             )
         return Tensor(tensor.name, tensor.datatype, tensor.data.reshape((*batch, *new_shape)))
+
+
+class _ReshapingSender:
+    def __init__(
+        self,
+        sender: ResponseSender,
+        reshape: Callable[[InferenceResponse | InferenceServerError], InferenceResponse | InferenceServerError],
+    ) -> None:
+        self._sender = sender
+        self._reshape = reshape
+
+    def send(self, result: InferenceResponse | InferenceServerError | None, *, is_final: bool) -> None:
+        self._sender.send(None if result is None else self._reshape(result), is_final=is_final)

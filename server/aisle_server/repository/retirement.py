@@ -54,7 +54,8 @@ class Retirements:
             await asyncio.wait(before)
         for stage in stages:
             await asyncio.gather(*(self._retire_one(record) for record in stage))
-        await asyncio.to_thread(trim_memory)
+        # Nobody waits for it: those that leave next wait for models, not for memory.
+        asyncio.get_running_loop().run_in_executor(None, trim_memory)
 
     async def _retire_one(self, record: VersionRecord) -> None:
         served = record.served

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from aisle_server.inference import InferenceRequest, InferenceResponse
+from aisle_server.inference import InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.model_config.schema import InstanceGroup, ModelConfig, VersionPolicy
 from aisle_server.repository.request_validation import RequestValidator
+from aisle_server.scheduling.decoupled import DecoupledBatcher
 from aisle_server.scheduling.scheduler import Scheduler
 from aisle_server.statistics import ModelStatistics
 
@@ -28,6 +29,7 @@ class ServedModel:
     """
 
     __slots__ = (
+        "_is_healthy",
         "_release",
         "_resize",
         "_scheduler",
@@ -51,6 +53,7 @@ class ServedModel:
         load_duration_s: float = 0.0,
         release: Callable[[], Awaitable[None]] | None = None,
         resize: Callable[[ModelConfig], Awaitable[None]] | None = None,
+        is_healthy: Callable[[], bool] | None = None,
     ) -> None:
         """Put a loaded version together.
 
@@ -63,6 +66,7 @@ class ServedModel:
             load_duration_s: How long it took to load.
             release: Gives back instances and files, once the scheduler has stopped; None when there are none.
             resize: Brings the number of instances in line with a configuration; None when there are no instances.
+            is_healthy: Tells whether every instance can execute at the moment; None when nothing could keep one from it.
         """
         self.config = config
         self.version = version
@@ -74,6 +78,12 @@ class ServedModel:
         self._release = release
         self._resize = resize
         self._when_released: list[Callable[[], Awaitable[None]]] = []
+        self._is_healthy = is_healthy
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether every instance can execute at the moment."""
+        return self._is_healthy is None or self._is_healthy()
 
     @property
     def pending_request_count(self) -> int:
@@ -88,6 +98,18 @@ class ServedModel:
             InferenceServerError: As `Scheduler.infer`, when awaited.
         """
         return self._scheduler.infer(self._validator.validate(request))
+
+    def stream(self, request: InferenceRequest) -> AsyncGenerator[StreamedResponse, None]:
+        """Check a request at once, and answer it when iterated: any number of times for a decoupled model, else once.
+
+        Raises:
+            InvalidArgumentError: The request does not fit the model configuration.
+            InferenceServerError: As `Scheduler.infer`, when iterated.
+        """
+        request = self._validator.validate(request)
+        if isinstance(self._scheduler, DecoupledBatcher):
+            return self._scheduler.stream(request)
+        return _once(self._scheduler.infer(request))
 
     async def reconfigure(self, instance_groups: Sequence[InstanceGroup], version_policy: VersionPolicy) -> None:
         """Take over what may change of a configuration while requests are answered: how many instances there are.
@@ -117,3 +139,7 @@ class ServedModel:
         finally:
             for callback in self._when_released:
                 await callback()
+
+
+async def _once(answer: Coroutine[Any, Any, InferenceResponse]) -> AsyncGenerator[StreamedResponse, None]:
+    yield StreamedResponse(await answer, is_final=True)

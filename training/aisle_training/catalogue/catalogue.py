@@ -15,6 +15,11 @@ A catalogue is a folder:
     picture_suffix  TEXT or NULL          what the picture was recognised as; NULL when there is none
     picture_sha256  TEXT or NULL          of the encoded bytes
     pixels_sha256   TEXT or NULL          of the decoded pixels, see `picture_check.pixels_sha256`
+    description     TEXT                  further text in the shop's words, without markup; may be empty
+    attributes      TEXT                  JSON object of text by name: {"brand": "Aster", "price": "19.90"}
+
+Schema version 1 lacks the last two columns. It is still read: its products have no description and no attributes.
+A crawl keeps tables of its own in the same database, see `crawling.crawl_store`; they are none of a reader's business.
 
 No path is stored. A picture's place follows from the product's id and the suffix, so that no text from outside ever
 names a file. The two leading hexadecimal digits keep each folder 256 times smaller than the catalogue.
@@ -26,8 +31,8 @@ import contextlib
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -38,7 +43,8 @@ PICTURES_NAME = "pictures"
 REPORT_NAME = "import_report.json"
 
 APPLICATION_ID = 0x4149534C  # "AISL": SQLite's own place to say whose file this is
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, 2)
 SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
@@ -50,6 +56,8 @@ CREATE TABLE products (
     picture_suffix TEXT,
     picture_sha256 TEXT,
     pixels_sha256 TEXT,
+    description TEXT NOT NULL DEFAULT '',
+    attributes TEXT NOT NULL DEFAULT '{{}}',
     CHECK ((picture_suffix IS NULL) = (picture_sha256 IS NULL)),
     CHECK ((picture_suffix IS NULL) = (pixels_sha256 IS NULL))
 );
@@ -77,19 +85,24 @@ class Product:
         title: As the shop wrote it; may be empty when there is a picture.
         category: Names from the root to the leaf, at least one.
         picture: Absolute path of the encoded picture; None when there is none.
+        description: Further text in the shop's words; empty when there is none.
+        attributes: What else the shop knows, text by name, such as brand or price.
     """
 
     id: str
     title: str
     category: tuple[str, ...]
     picture: Path | None
+    description: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 class Catalogue:
-    """A catalogue, opened for reading. It never changes once it is imported."""
+    """A catalogue, opened for reading. It never changes once it is imported; a crawl adds to it until it is done."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, version: int = SCHEMA_VERSION) -> None:
         self._folder = folder
+        self._texts = "description, attributes" if version > 1 else "'', '{}'"
 
     def __repr__(self) -> str:
         return f"Catalogue({str(self._folder)!r})"
@@ -116,15 +129,15 @@ class Catalogue:
         database = folder / DATABASE_NAME
         if not database.is_file():
             raise CatalogueError(f"{folder} is no catalogue: it holds no file {DATABASE_NAME}")
-        catalogue = cls(folder)
-        with catalogue._connect() as connection:
+        with cls(folder)._connect() as connection:
             (application_id,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
         if application_id != APPLICATION_ID:
             raise CatalogueError(f"{database} is an SQLite file, but no catalogue of Aisle")
-        if version != SCHEMA_VERSION:
-            raise CatalogueError(f"{database} has schema version {version}, expected {SCHEMA_VERSION}: import it again")
-        return catalogue
+        if version not in READABLE_VERSIONS:
+            expected = " or ".join(map(str, READABLE_VERSIONS))
+            raise CatalogueError(f"{database} has schema version {version}, expected {expected}: import it again")
+        return cls(folder, version)
 
     @property
     def folder(self) -> Path:
@@ -135,7 +148,7 @@ class Catalogue:
         """Read all products, in the order in which they were imported."""
         with self._connect() as connection:
             rows = connection.execute(
-                "SELECT id, title, category, picture_suffix FROM products ORDER BY position"
+                f"SELECT id, title, category, picture_suffix, {self._texts} FROM products ORDER BY position"
             ).fetchall()
         return [
             Product(
@@ -143,8 +156,10 @@ class Catalogue:
                 title=title,
                 category=tuple(json.loads(category)),
                 picture=None if suffix is None else picture_path(self._folder, product_id, suffix),
+                description=description,
+                attributes=json.loads(attributes),
             )
-            for product_id, title, category, suffix in rows
+            for product_id, title, category, suffix, description, attributes in rows
         ]
 
     def pixel_hashes(self) -> dict[str, str]:
@@ -155,14 +170,19 @@ class Catalogue:
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 over all products: ids, titles, categories and encoded pictures, whatever their order.
+        """SHA-256 over all products: ids, texts, categories and encoded pictures, whatever their order.
 
-        The decoded pixels are left out, because another version of a JPEG decoder may round them otherwise.
+        Empty descriptions and attributes do not count, so that a catalogue of schema version 1 keeps its hash, and its
+        splits, when it is imported again. The decoded pixels are left out, because another version of a JPEG decoder
+        may round them otherwise.
         """
         digest = hashlib.sha256()
         with self._connect() as connection:
-            for row in connection.execute("SELECT id, title, category, picture_sha256 FROM products ORDER BY id"):
-                digest.update(json.dumps(row).encode() + b"\n")
+            rows = connection.execute(
+                f"SELECT id, title, category, picture_sha256, {self._texts} FROM products ORDER BY id"
+            )
+            for row in rows:
+                digest.update(json.dumps(row[:4] if row[4:] == ("", "{}") else row).encode() + b"\n")
         return digest.hexdigest()
 
     @contextlib.contextmanager

@@ -65,12 +65,12 @@ def find_duplicates(products: Sequence[Product], pixel_hashes: Mapping[str, str]
         products: A catalogue's products.
         pixel_hashes: Product id -> hash of its pixels, for those that have a picture.
     """
-    titles = _repeated((title_key(product.title), product) for product in products)
-    pixels = _repeated((pixel_hashes.get(product.id, ""), product) for product in products)
+    sets = duplicate_sets(products, pixel_hashes)
+    titles, pixels = sets["title"], sets["pixels"]
     conflicts = [
         Conflict(same, key, {product.id: product.category for product in members})
-        for same, sets in (("title", titles), ("pixels", pixels))
-        for key, members in sets.items()
+        for same, members_by_key in sets.items()
+        for key, members in members_by_key.items()
         if len({product.category for product in members}) > 1
     ]
     return Duplicates(
@@ -80,6 +80,18 @@ def find_duplicates(products: Sequence[Product], pixel_hashes: Mapping[str, str]
         pixel_products=sum(map(len, pixels.values())),
         conflicts=conflicts,
     )
+
+
+def duplicate_sets(products: Sequence[Product], pixel_hashes: Mapping[str, str]) -> dict[str, dict[str, list[Product]]]:
+    """Collect the products that are the same, by each measure.
+
+    Returns:
+        "title" and "pixels" -> title key or hash of the pixels -> two products or more, in the order of `products`.
+    """
+    return {
+        "title": _repeated((title_key(product.title), product) for product in products),
+        "pixels": _repeated((pixel_hashes.get(product.id, ""), product) for product in products),
+    }
 
 
 def group_products(products: Sequence[Product], pixel_hashes: Mapping[str, str]) -> list[list[Product]]:

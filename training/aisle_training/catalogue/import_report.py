@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
-from aisle_training.catalogue.duplicates import Duplicates
+from aisle_training.catalogue.catalogue import Catalogue
+from aisle_training.catalogue.duplicates import Duplicates, find_duplicates
 from aisle_training.catalogue.records import SkippedRow
 
 MAX_LISTED = 1000
@@ -93,6 +94,30 @@ class ImportReport:
             "seconds": round(self.seconds, 3),
         }
         return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+
+
+def report_on(
+    catalogue: Catalogue,
+    *,
+    rows_read: int,
+    skipped: list[SkippedRow],
+    unreadable: list[UnreadablePicture],
+    seconds: float,
+) -> ImportReport:
+    """Put together what was seen on the way in and what the catalogue shows now that it is made."""
+    products = catalogue.products()
+    unreadable_ids = {picture.id for picture in unreadable}
+    without_picture = [product.id for product in products if product.picture is None]
+    return ImportReport(
+        rows_read=rows_read,
+        rows_kept=len(products),
+        skipped=skipped,
+        pictures_kept=len(products) - len(without_picture),
+        missing=[product_id for product_id in without_picture if product_id not in unreadable_ids],
+        unreadable=unreadable,
+        duplicates=find_duplicates(products, catalogue.pixel_hashes()),
+        seconds=seconds,
+    )
 
 
 def _listing(entries: Sequence[Any]) -> dict[str, Any]:

@@ -11,16 +11,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from aisle_training.catalogue.catalogue import REPORT_NAME, Catalogue
-from aisle_training.catalogue.duplicates import find_duplicates
 from aisle_training.catalogue.errors import CatalogueError
-from aisle_training.catalogue.import_report import ImportReport, UnreadablePicture
+from aisle_training.catalogue.import_report import ImportReport, UnreadablePicture, report_on
 from aisle_training.catalogue.picture_check import (
     CheckedPicture,
     UnreadablePictureError,
     check_picture,
     quiet_decoding,
 )
-from aisle_training.catalogue.picture_sources import FoundPicture, PictureSource, RefusedPicture, relative_name
+from aisle_training.catalogue.picture_sources import FoundPicture, PictureSource, RefusedPicture
 from aisle_training.catalogue.records import Record, SkippedRow, SkipReason
 from aisle_training.catalogue.writer import CatalogueWriter
 
@@ -68,23 +67,16 @@ def _import(
     progress: Callable[[int, int], None],
 ) -> ImportReport:
     started = time.monotonic()
-    intake = _Intake(writer)
+    intake = _Intake(writer, pictures)
     intake.take_rows(rows)
-    intake.take_pictures(pictures, progress)
+    intake.take_pictures(progress)
     intake.drop_blank()
     writer.flush()
-    catalogue = Catalogue.open(writer.folder)
-    products = catalogue.products()
-    unreadable_ids = {picture.id for picture in intake.unreadable}
-    without_picture = [product.id for product in products if product.picture is None]
-    report = ImportReport(
+    report = report_on(
+        Catalogue.open(writer.folder),
         rows_read=intake.rows_read,
-        rows_kept=len(products),
         skipped=intake.skipped,
-        pictures_kept=len(products) - len(without_picture),
-        missing=[product_id for product_id in without_picture if product_id not in unreadable_ids],
         unreadable=intake.unreadable,
-        duplicates=find_duplicates(products, catalogue.pixel_hashes()),
         seconds=time.monotonic() - started,
     )
     (writer.folder / REPORT_NAME).write_text(report.json(), encoding="utf-8")
@@ -95,8 +87,9 @@ def _import(
 class _Intake:
     """One import's way from rows and pictures into the writer, and what it sees on the way."""
 
-    def __init__(self, writer: CatalogueWriter) -> None:
+    def __init__(self, writer: CatalogueWriter, source: PictureSource) -> None:
         self._writer = writer
+        self._source = source
         self._ids_by_picture: dict[str, list[str]] = {}
         self._blank: dict[str, Record] = {}  # records whose title is blank, until their picture turns up
         self.rows_read = 0
@@ -118,10 +111,10 @@ class _Intake:
                 if row.picture_name is not None:
                     self._want(row.id, row.picture_name)
 
-    def take_pictures(self, source: PictureSource, progress: Callable[[int, int], None]) -> None:
+    def take_pictures(self, progress: Callable[[int, int], None]) -> None:
         wanted = len(self._ids_by_picture)
         with quiet_decoding():
-            for done, (picture, checked) in enumerate(_checked(source.read(self._ids_by_picture)), start=1):
+            for done, (picture, checked) in enumerate(_checked(self._source.read(self._ids_by_picture)), start=1):
                 for product_id in self._ids_by_picture[picture.name]:
                     if isinstance(picture, FoundPicture) and isinstance(checked, CheckedPicture):
                         self._writer.add_picture(product_id, picture.content, checked)
@@ -140,10 +133,9 @@ class _Intake:
         ]
 
     def _want(self, product_id: str, picture_name: str) -> None:
-        name = relative_name(picture_name)
-        if name is None:
-            reason = "its name leads out of the folder or archive"
-            self.unreadable.append(UnreadablePicture(product_id, picture_name, reason))
+        name = self._source.resolve(picture_name)
+        if isinstance(name, RefusedPicture):
+            self.unreadable.append(UnreadablePicture(product_id, picture_name, name.reason))
         else:
             self._ids_by_picture.setdefault(name, []).append(product_id)
 

@@ -41,11 +41,19 @@ class RefusedPicture:
 class PictureSource(Protocol):
     """Something that holds encoded pictures by name."""
 
+    def resolve(self, text: str) -> str | RefusedPicture:
+        """Bring the name of a picture, as a row says it, into the one form in which this source compares names.
+
+        Returns:
+            The form that `read` takes, or why the source would never give out a picture of this name.
+        """
+        ...
+
     def read(self, wanted: Collection[str]) -> Iterator[FoundPicture | RefusedPicture]:
         """Read pictures.
 
         Args:
-            wanted: Names as `relative_name` returns them.
+            wanted: Names as `resolve` returns them.
 
         Yields:
             Each wanted picture that the source holds, once, in whatever order suits the source.
@@ -86,6 +94,22 @@ def relative_name(text: str) -> str | None:
     return "/".join(parts)
 
 
+def _resolve_path(text: str) -> str | RefusedPicture:
+    return relative_name(text) or RefusedPicture(text, "its name leads out of the folder or archive")
+
+
+class NoPictures:
+    """The source of a catalogue of titles alone."""
+
+    def resolve(self, text: str) -> str | RefusedPicture:
+        """Take any name."""
+        return text
+
+    def read(self, wanted: Collection[str]) -> Iterator[FoundPicture | RefusedPicture]:
+        """Find nothing."""
+        return iter(())
+
+
 class FolderPictures:
     """The pictures below a folder."""
 
@@ -94,6 +118,10 @@ class FolderPictures:
 
     def __repr__(self) -> str:
         return f"FolderPictures({str(self._folder)!r})"
+
+    def resolve(self, text: str) -> str | RefusedPicture:
+        """Take a path that leads down."""
+        return _resolve_path(text)
 
     def read(self, wanted: Collection[str]) -> Iterator[FoundPicture | RefusedPicture]:
         """Read the wanted pictures, in the order of `wanted`."""
@@ -129,6 +157,10 @@ class TarPictures:
 
     def __repr__(self) -> str:
         return f"TarPictures({str(self._archive)!r})"
+
+    def resolve(self, text: str) -> str | RefusedPicture:
+        """Take a path that leads down."""
+        return _resolve_path(text)
 
     def read(self, wanted: Collection[str]) -> Iterator[FoundPicture | RefusedPicture]:
         """Read the wanted pictures, in the order of the archive."""

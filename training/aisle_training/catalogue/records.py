@@ -3,7 +3,8 @@
 A new importer (another file format, a crawler) is an iterable of these and, when it brings pictures, a `PictureSource`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -26,6 +27,8 @@ class Record:
         title: Stripped; may be empty.
         category: Names from the root to the leaf, at least one, none of them empty.
         picture_name: What the picture is called in its source, as the row says it; None when the row names none.
+        description: Further text, stripped and without markup; may be empty.
+        attributes: What else the row knows, text by name; nothing that is empty.
     """
 
     where: str
@@ -33,6 +36,8 @@ class Record:
     title: str
     category: tuple[str, ...]
     picture_name: str | None
+    description: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

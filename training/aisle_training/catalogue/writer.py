@@ -65,8 +65,8 @@ class CatalogueWriter:
             False when the catalogue already has a product of this id; that one stays as it is.
         """
         cursor = self._connection.execute(
-            "INSERT OR IGNORE INTO products (id, title, category) VALUES (?, ?, ?)",
-            (record.id, record.title, json.dumps(record.category, ensure_ascii=False)),
+            "INSERT OR IGNORE INTO products (id, title, category, description, attributes) VALUES (?, ?, ?, ?, ?)",
+            product_row(record),
         )
         return cursor.rowcount == 1
 
@@ -129,3 +129,14 @@ class CatalogueWriter:
             raise CatalogueError(f"{self._target} exists and is no catalogue: name a folder that does not exist yet")
         if not self._replace:
             raise CatalogueError(f"{self._target} exists already: replace it with --replace, or name another folder")
+
+
+def product_row(record: Record) -> tuple[str, str, str, str, str]:
+    """A record as its columns in `products`: id, title, category, description, attributes."""
+    return (
+        record.id,
+        record.title,
+        json.dumps(record.category, ensure_ascii=False),
+        record.description,
+        json.dumps(dict(record.attributes), ensure_ascii=False, sort_keys=True),
+    )

@@ -17,8 +17,8 @@ OPSET: Final = 17
 def write_onnx(classifier: Classifier, path: Path) -> None:
     """Write a classifier as ONNX, with the tensor names of its specification and a batch of any size.
 
-    Not by `model.export(format="onnx")`: that wants a model that has been called, hides what tf2onnx could not translate
-    (the exact GELU), and leaves the batch nameless.
+    Not by `model.export(format="onnx")`: that wants a model that has been called, hides what tf2onnx could not
+    translate (the exact GELU), and leaves the batch nameless.
 
     Args:
         classifier: On Keras's TensorFlow backend.
@@ -40,7 +40,10 @@ def write_onnx(classifier: Classifier, path: Path) -> None:
         return classifier.call(dict(zip(order, arguments, strict=True)))
 
     proto, _ = tf2onnx.convert.from_function(
-        network, input_signature=signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, [])}
+        network,
+        input_signature=signature,
+        opset=OPSET,
+        custom_op_handlers={"Erfc": (_erfc, []), "SelectV2": (_where, [])},
     )
     for tensor in (*proto.graph.input, *proto.graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
@@ -59,7 +62,9 @@ def open_onnx(path: Path) -> Network:
     """Open an ONNX file with ONNX Runtime, on CPU."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # a few rows; idle threads of a pool would spin
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return lambda tensors: dict(zip(names, session.run(names, dict(tensors)), strict=True))
 
@@ -75,3 +80,13 @@ def _erfc(context: Any, node: Any, _name: str, _arguments: list[Any]) -> None:
     context.make_node(
         "Sub", [one.output[0], erf.output[0]], name=node.name, outputs=node.output, dtypes=[dtype], shapes=[shape]
     )
+
+
+def _where(context: Any, node: Any, _name: str, _arguments: list[Any]) -> None:
+    """Translate a choice as ONNX's `Where`.
+
+    tf2onnx multiplies both sides by 0 or 1 and adds, which lets the NaN of a missing input through.
+    """
+    dtype, shape = context.get_dtype(node.output[0]), context.get_shape(node.output[0])
+    context.remove_node(node.name)
+    context.make_node("Where", node.input, name=node.name, outputs=node.output, dtypes=[dtype], shapes=[shape])

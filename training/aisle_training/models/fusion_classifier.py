@@ -8,8 +8,10 @@ import keras
 import numpy as np
 from keras import layers
 
+from aisle_training.models.image_classifier import ImageClassifier
 from aisle_training.models.missing_embedding import MissingEmbedding
 from aisle_training.models.temperature import PresenceTemperatureSoftmax
+from aisle_training.models.title_classifier import TitleClassifier
 
 
 @keras.saving.register_keras_serializable(package="aisle")
@@ -39,6 +41,10 @@ class FusionClassifier(keras.Model):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         # === Layers ===
+        image_logits = layers.Dense(classes, name="image_logits")
+        title_logits = layers.Dense(classes, name="title_logits")
+        image_logits_or_missing = MissingEmbedding(name="image_logits_or_missing")
+        title_logits_or_missing = MissingEmbedding(name="title_logits_or_missing")
         image_normalization = layers.LayerNormalization(name="image_normalization")
         title_normalization = layers.LayerNormalization(name="title_normalization")
         image_or_missing = MissingEmbedding(name="image_or_missing")
@@ -47,8 +53,6 @@ class FusionClassifier(keras.Model):  # type: ignore[misc]
         both_dropout = layers.Dropout(dropout, name="both_dropout")
         hidden = layers.Dense(hidden_size, activation="gelu", name="hidden")
         hidden_dropout = layers.Dropout(dropout, name="hidden_dropout")
-        # Beside the hidden layer goes a linear path: with one input missing it is just the head of the single model.
-        linear_logits = layers.Dense(classes, name="linear_logits")
         joint_logits = layers.Dense(classes, kernel_initializer="zeros", name="joint_logits")
         classification = layers.Add(name="logits")
         temperature_softmax = PresenceTemperatureSoftmax(name="temperature_softmax")
@@ -58,11 +62,12 @@ class FusionClassifier(keras.Model):  # type: ignore[misc]
         title_embedding = keras.Input((title_embedding_size,), name="TITLE_EMBEDDING")
         image_present = keras.Input((1,), name="IMAGE_PRESENT")
         title_present = keras.Input((1,), name="TITLE_PRESENT")
+        image_vote = image_logits_or_missing([image_logits(image_embedding), image_present])
+        title_vote = title_logits_or_missing([title_logits(title_embedding), title_present])
         image = image_or_missing([image_normalization(image_embedding), image_present])
         title = title_or_missing([title_normalization(title_embedding), title_present])
-        features = both_dropout(both([image, title]))
-        joint = joint_logits(hidden_dropout(hidden(features)))
-        logits = classification([linear_logits(features), joint])
+        joint = joint_logits(hidden_dropout(hidden(both_dropout(both([image, title])))))
+        logits = classification([image_vote, title_vote, joint])
         probabilities = temperature_softmax([logits, image_present, title_present])
         inputs = {
             "IMAGE_EMBEDDING": image_embedding,
@@ -80,6 +85,15 @@ class FusionClassifier(keras.Model):  # type: ignore[misc]
         self.hidden_size = hidden_size
         self.dropout = dropout
         self.temperature_softmax = temperature_softmax
+
+    def start_from(self, image_classifier: ImageClassifier, title_classifier: TitleClassifier) -> None:
+        """Take over what the two classifiers make of their embeddings.
+
+        Untrained, this model then multiplies their probabilities, and with one input missing it is the other's
+        classifier. What the hidden layer adds is zero until it has learnt better.
+        """
+        for name, classifier in (("image_logits", image_classifier), ("title_logits", title_classifier)):
+            self.get_layer(name).set_weights(classifier.get_layer("logits").get_weights())
 
     def logits_model(self) -> Any:
         """Give the part that is trained: the inputs -> logits [rows, classes]; it shares its layers with this model."""

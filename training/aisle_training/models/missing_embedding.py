@@ -30,7 +30,7 @@ class MissingEmbedding(keras.layers.Layer):  # type: ignore[misc]
             Embeddings [rows, size].
         """
         embedding, present = inputs
-        return ops.where(present > 0.5, embedding, self.missing)
+        return ops.where(present > 0.5, embedding, ops.convert_to_tensor(self.missing))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Give the shape of the embeddings, which does not change."""

@@ -33,19 +33,30 @@ class TritonPythonModel:
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: Any) -> Any:
-        inputs = (pb_utils.get_input_tensor_by_name(request, name) for name in ("IMAGE", "TITLE"))
+        images, titles = (_array(pb_utils.get_input_tensor_by_name(request, name)) for name in ("IMAGE", "TITLE"))
         try:
-            rows = read_rows(*(None if tensor is None else tensor.as_numpy() for tensor in inputs))
-            pixels = np.zeros((len(rows), self._size, self._size, 3), dtype=np.uint8)
-            for number, row in enumerate(rows):
-                if row.image:
-                    try:
-                        pixels[number] = decode_image(row.image, self._size)
-                    except ImageError as error:
-                        raise ValueError(f"row {number}: {error}") from None
+            if images is None and titles is not None:  # title_preprocess speaks for these
+                pictures = [b""] * len(titles)
+            else:
+                pictures = [row.image for row in read_rows(images, titles)]
+            pixels = self._decode(pictures)
         except ValueError as error:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG))
-        present = np.array([[bool(row.image)] for row in rows], dtype=np.float32).reshape(-1, 1)
+        present = np.array([[bool(picture)] for picture in pictures], dtype=np.float32).reshape(-1, 1)
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor("PIXELS", pixels), pb_utils.Tensor("IMAGE_PRESENT", present)]
         )
+
+    def _decode(self, pictures: list[bytes]) -> Any:
+        pixels = np.zeros((len(pictures), self._size, self._size, 3), dtype=np.uint8)
+        for number, picture in enumerate(pictures):
+            if picture:
+                try:
+                    pixels[number] = decode_image(picture, self._size)
+                except ImageError as error:
+                    raise ValueError(f"row {number}: {error}") from None
+        return pixels
+
+
+def _array(tensor: Any) -> Any:
+    return None if tensor is None else tensor.as_numpy()

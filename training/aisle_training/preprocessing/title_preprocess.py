@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from .product_rows import read_rows
-from .title_normalization import TitleError, decode_title
+from .product_rows import read_rows, read_titles
 from .titles import TitleTokenizer
 
 
@@ -32,24 +31,27 @@ class TritonPythonModel:
         self._tokenizer = TitleTokenizer.load(path, length=int(token_ids["dims"][0]))
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Answer each request of a batch; a row that cannot be used fails its own request and no other."""
+        """Answer each request of a batch; a request of titles alone fails when a row of it cannot be used."""
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: Any) -> Any:
-        inputs = (pb_utils.get_input_tensor_by_name(request, name) for name in ("IMAGE", "TITLE"))
-        try:
-            rows = read_rows(*(None if tensor is None else tensor.as_numpy() for tensor in inputs))
-            titles = []
-            for number, row in enumerate(rows):
-                try:
-                    titles.append(decode_title(row.title))
-                except TitleError as error:
-                    raise ValueError(f"row {number}: {error}") from None
-        except ValueError as error:
-            return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG))
-        token_ids = self._tokenizer.encode(titles)
+        images, titles = (_array(pb_utils.get_input_tensor_by_name(request, name)) for name in ("IMAGE", "TITLE"))
+        if titles is not None and images is None:
+            try:
+                texts = [row.title for row in read_rows(images, titles)]
+            except ValueError as error:
+                return pb_utils.InferenceResponse(
+                    error=pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG)
+                )
+        else:  # image_preprocess speaks for these
+            texts = read_titles(images, titles)
+        token_ids = self._tokenizer.encode(texts)
         # Whatever is legible has a token, be it that of the unknown.
         present = token_ids.any(axis=1, keepdims=True).astype(np.float32)
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor("TOKEN_IDS", token_ids), pb_utils.Tensor("TITLE_PRESENT", present)]
         )
+
+
+def _array(tensor: Any) -> Any:
+    return None if tensor is None else tensor.as_numpy()

@@ -64,6 +64,13 @@ class TritonError:
     def __repr__(self) -> str:
         return f"TritonError({self._message!r}, {self._code})"
 
+    @classmethod
+    def of_server(cls, error: InferenceServerError) -> TritonError:
+        """Return what a model is told of an error of the server. Not of Triton's interface."""
+        return cls(
+            error.message, next((code for code, kind in _ERRORS.items() if isinstance(error, kind)), cls.UNKNOWN)
+        )
+
     def as_server_error(self) -> InferenceServerError:
         """Return the error that the server tells the caller. Not of Triton's interface."""
         return _ERRORS[self._code](str(self._message))

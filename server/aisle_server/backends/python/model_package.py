@@ -27,10 +27,11 @@ from importlib.machinery import (
     PathFinder,
     SourceFileLoader,
 )
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 from uuid import uuid4
+
+from aisle_server.backends.python.current_model import BUILTIN_NAME, CurrentModel
 
 _NAME_PREFIX: Final = "triton_python_model_"
 _NAMES: Final = re.compile(rf"{_NAME_PREFIX}[0-9a-f]{{32}}\.?")
@@ -42,16 +43,16 @@ _PATH_OF_THE_PROCESS: Final = tuple(sys.path)
 class ModelPackage:
     """The code in one version directory, imported once."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, model: CurrentModel) -> None:
         """Make the package; nothing is executed yet but an `__init__.py`, if there is one.
 
         Args:
-            directory: The version directory.
+            model: Whose code it is; it lies in the version directory.
         """
         self.name = f"{_NAME_PREFIX}{uuid4().hex}"
-        self._directory = directory
+        self._directory = model.directory
         self._siblings: dict[str, bool] = {}
-        self._finder = _PackageFinder(self.name, {**vars(builtins), "__import__": self._import})
+        self._finder = _PackageFinder(self.name, {**vars(builtins), "__import__": self._import, BUILTIN_NAME: model})
         sys.meta_path.insert(0, self._finder)
         try:
             self._make_package()

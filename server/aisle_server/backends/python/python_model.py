@@ -2,6 +2,7 @@
 
 Instances run inside the server's process, each on a thread of its own and with modules of its own. Models that compute in plain
 Python therefore share one interpreter lock; those that spend their time in NumPy, Pillow, a tokenizer or a runtime do not notice.
+With the parameter EXECUTION_PROCESS = `own` each instance has a process of its own, which may die without the server.
 
 Source: Triton's python backend.
 """
@@ -17,18 +18,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from aisle_server.backends.backend import BackendOptions, Device
+from aisle_server.backends.backend import BackendModel, BackendOptions, Device
 from aisle_server.backends.model_files import model_path, without_directories
 from aisle_server.backends.python import triton_python_backend_utils
 from aisle_server.backends.python.current_model import CurrentModel, running
 from aisle_server.backends.python.errors import TritonModelException
 from aisle_server.backends.python.model_package import UTILS_MODULE, ModelPackage, without_package_names
+from aisle_server.backends.python.own_process.process_model import ProcessModel
 from aisle_server.backends.python.python_instance import PythonInstance
 from aisle_server.errors import InferenceServerError, InvalidArgumentError, UnsupportedError
 from aisle_server.model_config.json_form import from_json_form, to_json_form
 from aisle_server.model_config.schema import ModelConfig
 
 DEFAULT_MODEL_FILENAME: Final = "model.py"
+PROCESS_PARAMETER: Final = "EXECUTION_PROCESS"
+ENVIRONMENT_PARAMETER: Final = "EXECUTION_ENV_PATH"
 MODEL_CLASS: Final = "TritonPythonModel"
 
 _log = logging.getLogger(__name__)
@@ -36,8 +40,31 @@ _log = logging.getLogger(__name__)
 
 def open_python_model(
     config: ModelConfig, version: int, version_directory: Path, options: BackendOptions
+) -> BackendModel:
+    """Open a python model, in this process or in processes of its own; see `BackendFactory`."""
+    if ENVIRONMENT_PARAMETER in config.parameters:
+        raise UnsupportedError(
+            f"parameter {ENVIRONMENT_PARAMETER} of model '{config.name}' names a packed environment, which this server does not unpack;"
+            " install what the model needs beside the server, and remove the parameter"
+        )
+    where = config.parameters.get(PROCESS_PARAMETER, "server")
+    if where not in ("server", "own"):
+        raise InvalidArgumentError(
+            f"parameter {PROCESS_PARAMETER} of model '{config.name}' is '{where}'; expected 'own' or 'server'"
+        )
+    if where == "own":
+        return ProcessModel(config, version, version_directory.absolute(), options)
+    return open_in_this_process(config, version, version_directory, options)
+
+
+def open_in_this_process(
+    config: ModelConfig, version: int, version_directory: Path, options: BackendOptions
 ) -> PythonModel:
-    """Open a python model; see `BackendFactory`."""
+    """Open a python model whose code runs here.
+
+    Raises:
+        InvalidArgumentError: The code cannot be found or imported, has no TritonPythonModel, or contradicts its configuration.
+    """
     filename = config.default_model_filename or DEFAULT_MODEL_FILENAME
     model_path(config, version_directory, DEFAULT_MODEL_FILENAME)
     if Path(filename).name != filename or not filename.endswith(".py"):
@@ -47,7 +74,7 @@ def open_python_model(
         )
     # Where models look for it. A module of that name that is there already was put there by somebody who knows why.
     sys.modules.setdefault(UTILS_MODULE, triton_python_backend_utils)
-    return PythonModel(config, version, version_directory, filename.removesuffix(".py"))
+    return PythonModel(config, version, version_directory, filename.removesuffix(".py"), options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +88,23 @@ class _LoadedCode:
 class PythonModel:
     """One version of a python model: its code and its completed configuration."""
 
-    def __init__(self, config: ModelConfig, version: int, version_directory: Path, module_name: str) -> None:
+    def __init__(
+        self, config: ModelConfig, version: int, version_directory: Path, module_name: str, options: BackendOptions
+    ) -> None:
         """Import the code, and have it complete the configuration.
 
         Raises:
             InvalidArgumentError: The code cannot be imported, has no TritonPythonModel, or contradicts its configuration.
-            UnsupportedError: The model asks for decoupled responses.
         """
         self._config = config
         self._version = version
         self._directory = version_directory.absolute()
         self._module_name = module_name
-        self._current = CurrentModel(config.name, version, self._directory)
+        self._current = CurrentModel(config.name, version, self._directory, options.model_caller, options.metrics)
         loaded = self._load()
         try:
-            self._config = self._completed(loaded.model_class)
+            if options.auto_complete_config:
+                self._config = self._completed(loaded.model_class)
         except BaseException:
             loaded.package.close()
             raise
@@ -110,7 +139,7 @@ class PythonModel:
 
     def _load(self) -> _LoadedCode:
         with self._telling("failed to import"):
-            package = ModelPackage(self._directory)
+            package = ModelPackage(self._current)
             try:
                 module = package.import_module(self._module_name)
             except BaseException:
@@ -135,10 +164,6 @@ class PythonModel:
                         f"auto_complete_config returned a {type(completed).__name__}; expected the ModelConfig"
                     )
                 config = from_json_form(completed.as_dict())
-        if config.decoupled:
-            raise UnsupportedError(
-                f"model '{config.name}' asks for decoupled responses, which the python backend of this server does not support"
-            )
         return config
 
     def _arguments(self, name: str, device: Device) -> dict[str, str]:

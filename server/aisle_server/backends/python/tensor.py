@@ -14,6 +14,7 @@ import numpy.typing as npt
 from aisle_protocol.datatypes import datatype_of, dtype_of
 from aisle_protocol.raw_contents import to_raw
 from aisle_server.backends.python.errors import TritonModelException
+from aisle_server.inference import Tensor as ServerTensor
 
 # Triton's numbers of its datatypes, as `TRITONSERVER_DataType` counts them.
 _NUMBERS: Final[Mapping[str, int]] = {
@@ -86,6 +87,19 @@ class Tensor:
         tensor._array = view
         return tensor
 
+    def to_server_tensor(self) -> ServerTensor:
+        """Return this tensor as the server passes it to another model. Not of Triton's interface.
+
+        Raises:
+            TritonModelException: An element of a BYTES tensor is neither text nor bytes.
+        """
+        datatype = datatype_of(self._array.dtype)
+        try:
+            array = as_bytes(self._array) if datatype == "BYTES" else self._array
+        except TypeError as error:
+            raise TritonModelException(f"tensor '{self._name}' has {error}") from None
+        return ServerTensor(self._name, datatype, array)
+
     def name(self) -> str:
         """Return the tensor's name."""
         return self._name
@@ -146,6 +160,26 @@ class _Capsule:
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return _DLPACK_CPU
+
+
+def as_bytes(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return text or bytes as the server holds BYTES: an object array of `bytes`. Not of Triton's interface.
+
+    Raises:
+        TypeError: An element is neither; the text says what it is.
+    """
+    elements = array.reshape(-1).tolist()
+    if array.dtype == np.object_ and all(type(element) is bytes for element in elements):
+        return array
+    converted = np.empty(len(elements), dtype=np.object_)
+    for index, element in enumerate(elements):
+        if isinstance(element, str):
+            converted[index] = element.encode()
+        elif isinstance(element, bytes):
+            converted[index] = bytes(element)
+        else:
+            raise TypeError(f"an element that is a {type(element).__name__}; expected bytes or str")
+    return converted.reshape(array.shape)
 
 
 def triton_string_to_numpy(triton_type_string: str) -> type[Any]:

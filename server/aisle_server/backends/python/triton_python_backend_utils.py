@@ -7,24 +7,27 @@ from __future__ import annotations
 
 from aisle_server.backends.python.current_model import current_model
 from aisle_server.backends.python.errors import TritonError, TritonModelException
-from aisle_server.backends.python.inference import (
-    TRITONSERVER_REQUEST_FLAG_SEQUENCE_END,
-    TRITONSERVER_REQUEST_FLAG_SEQUENCE_START,
-    TRITONSERVER_REQUEST_RELEASE_ALL,
-    TRITONSERVER_REQUEST_RELEASE_RESCHEDULE,
-    TRITONSERVER_RESPONSE_COMPLETE_FINAL,
-    InferenceRequest,
-    InferenceResponse,
-    get_input_tensor_by_name,
-    get_output_tensor_by_name,
-)
 from aisle_server.backends.python.logger import Logger, LogLevel
+from aisle_server.backends.python.metrics import Metric, MetricFamily
 from aisle_server.backends.python.model_config import (
     ModelConfig,
     get_input_config_by_name,
     get_output_config_by_name,
     using_decoupled_model_transaction_policy,
 )
+from aisle_server.backends.python.request import (
+    TRITONSERVER_MEMORY_CPU,
+    TRITONSERVER_MEMORY_GPU,
+    TRITONSERVER_REQUEST_FLAG_SEQUENCE_END,
+    TRITONSERVER_REQUEST_FLAG_SEQUENCE_START,
+    TRITONSERVER_REQUEST_RELEASE_ALL,
+    TRITONSERVER_REQUEST_RELEASE_RESCHEDULE,
+    InferenceRequest,
+    PreferredMemory,
+    get_input_tensor_by_name,
+)
+from aisle_server.backends.python.response import InferenceResponse, get_output_tensor_by_name
+from aisle_server.backends.python.response_sender import TRITONSERVER_RESPONSE_COMPLETE_FINAL, InferenceResponseSender
 from aisle_server.backends.python.tensor import (
     Tensor,
     deserialize_bytes_tensor,
@@ -35,6 +38,8 @@ from aisle_server.backends.python.tensor import (
 )
 
 __all__ = [
+    "TRITONSERVER_MEMORY_CPU",
+    "TRITONSERVER_MEMORY_GPU",
     "TRITONSERVER_REQUEST_FLAG_SEQUENCE_END",
     "TRITONSERVER_REQUEST_FLAG_SEQUENCE_START",
     "TRITONSERVER_REQUEST_RELEASE_ALL",
@@ -42,9 +47,13 @@ __all__ = [
     "TRITONSERVER_RESPONSE_COMPLETE_FINAL",
     "InferenceRequest",
     "InferenceResponse",
+    "InferenceResponseSender",
     "LogLevel",
     "Logger",
+    "Metric",
+    "MetricFamily",
     "ModelConfig",
+    "PreferredMemory",
     "Tensor",
     "TritonError",
     "TritonModelException",

@@ -17,6 +17,8 @@ from google.protobuf.message import DecodeError, EncodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from aisle_server.errors import InferenceServerError, InvalidArgumentError, UnsupportedError
+from aisle_server.frontends.access import Access, Guard
+from aisle_server.frontends.grpc.traffic import Traffic
 from aisle_server.frontends.status import told
 
 _log = logging.getLogger(__name__)
@@ -31,7 +33,11 @@ def function_name(rpc: str) -> str:
 
 
 def bind(
-    service: ServiceDescriptor, servicer: object, not_offered: Mapping[str, str], note_arrival: Callable[[], None]
+    service: ServiceDescriptor,
+    servicer: object,
+    not_offered: Mapping[str, str],
+    traffic: Traffic,
+    access: Access | None = None,
 ) -> grpc.GenericRpcHandler[Any, Any]:
     """Return a service's RPCs as grpc.aio takes them.
 
@@ -40,26 +46,39 @@ def bind(
         servicer: Its methods answer them: `(message, call) -> message`; `(message, call)` or `(messages, call)`, which send for
             themselves, when the answer is a stream.
         not_offered: What an RPC that has no method tells instead.
-        note_arrival: Called with each call that comes.
+        traffic: Where each call is counted.
+        access: Which RPCs are guarded; None for none of them.
     """
-    handlers = {method.name: _handler(method, servicer, not_offered, note_arrival) for method in service.methods}
+    handlers = {
+        method.name: _handler(method, servicer, not_offered, traffic, access or Access()) for method in service.methods
+    }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
 def _handler(
-    method: MethodDescriptor, servicer: object, not_offered: Mapping[str, str], note_arrival: Callable[[], None]
+    method: MethodDescriptor, servicer: object, not_offered: Mapping[str, str], traffic: Traffic, access: Access
 ) -> grpc.RpcMethodHandler[Any, Any]:
     function = getattr(servicer, function_name(method.name), None)
     if function is None:
         function = _refusal(not_offered.get(method.name, f"{method.name} is not offered"))
+    if (guard := access.guard(method.name)) is not None:
+        function = _guarded(function, guard)
     parse = GetMessageClass(method.input_type).FromString
     name = method.full_name
     # Bytes pass through grpc untouched, so that a message which cannot be read gets a status and a text of ours.
     if method.client_streaming:
-        return grpc.stream_stream_rpc_method_handler(_stream_stream(name, function, parse, note_arrival))
+        return grpc.stream_stream_rpc_method_handler(_stream_stream(name, function, parse, traffic))
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_unary_stream(name, function, parse, note_arrival))
-    return grpc.unary_unary_rpc_method_handler(_unary_unary(name, function, parse, note_arrival))
+        return grpc.unary_stream_rpc_method_handler(_unary_stream(name, function, parse, traffic))
+    return grpc.unary_unary_rpc_method_handler(_unary_unary(name, function, parse, traffic))
+
+
+def _guarded(function: Any, guard: Guard) -> Any:
+    async def answer(message: Any, call: Any) -> Any:
+        guard(call.metadata())
+        return await function(message, call)
+
+    return answer
 
 
 def _refusal(reason: str) -> Callable[[Any, Any], Awaitable[NoReturn]]:
@@ -69,42 +88,46 @@ def _refusal(reason: str) -> Callable[[Any, Any], Awaitable[NoReturn]]:
     return refuse
 
 
-def _unary_unary(name: str, function: Any, parse: Callable[[bytes], Message], note_arrival: Callable[[], None]) -> Any:
+def _unary_unary(name: str, function: Any, parse: Callable[[bytes], Message], traffic: Traffic) -> Any:
     async def answer(raw: bytes, context: Context) -> bytes:
-        note_arrival()
+        calls = traffic.enter()
         try:
             response: Message = await function(_read(raw, parse, name), AioCall(context))
             return _written(response)
         except Exception as error:
             return await _abort(error, name, context)
+        finally:
+            calls.under_way -= 1
 
     return answer
 
 
-def _unary_stream(name: str, function: Any, parse: Callable[[bytes], Message], note_arrival: Callable[[], None]) -> Any:
+def _unary_stream(name: str, function: Any, parse: Callable[[bytes], Message], traffic: Traffic) -> Any:
     async def answer(raw: bytes, context: Context) -> None:
-        note_arrival()
+        calls = traffic.enter()
         try:
             await function(_read(raw, parse, name), AioCall(context))
         except Exception as error:
             await _abort(error, name, context)
+        finally:
+            calls.under_way -= 1
 
     return answer
 
 
-def _stream_stream(
-    name: str, function: Any, parse: Callable[[bytes], Message], note_arrival: Callable[[], None]
-) -> Any:
+def _stream_stream(name: str, function: Any, parse: Callable[[bytes], Message], traffic: Traffic) -> Any:
     async def answer(raws: AsyncIterator[bytes], context: Context) -> None:
         async def messages() -> AsyncIterator[Message]:
             async for raw in raws:
                 yield _read(raw, parse, name)
 
-        note_arrival()
+        calls = traffic.enter()
         try:
             await function(messages(), AioCall(context))
         except Exception as error:
             await _abort(error, name, context)
+        finally:
+            calls.under_way -= 1
 
     return answer
 

@@ -15,7 +15,7 @@ from aisle_server.inference_server import (
     ServerMetadata,
     TensorMetadata,
 )
-from aisle_server.statistics import BatchSnapshot, Duration
+from aisle_server.statistics import BatchSnapshot, Duration, ResponseSnapshot
 
 
 def server_metadata(metadata: ServerMetadata) -> pb.ServerMetadataResponse:
@@ -76,10 +76,11 @@ def _model_statistics(row: ModelVersionStatistics) -> pb.ModelStatistics:
             compute_input=_duration(snapshot.compute_input),
             compute_infer=_duration(snapshot.compute_infer),
             compute_output=_duration(snapshot.compute_output),
-            cache_hit=pb.StatisticDuration(),
-            cache_miss=pb.StatisticDuration(),
+            cache_hit=_duration(snapshot.cache_hit),
+            cache_miss=_duration(snapshot.cache_miss),
         ),
         batch_stats=[_batch(rows, batch) for rows, batch in snapshot.batches.items()],
+        response_stats={str(index): _response(response) for index, response in snapshot.responses.items()},
     )
 
 
@@ -89,6 +90,17 @@ def _batch(rows: int, batch: BatchSnapshot) -> pb.InferBatchStatistics:
         compute_input=_duration(batch.compute_input),
         compute_infer=_duration(batch.compute_infer),
         compute_output=_duration(batch.compute_output),
+    )
+
+
+def _response(response: ResponseSnapshot) -> pb.InferResponseStatistics:
+    return pb.InferResponseStatistics(
+        compute_infer=_duration(response.compute_infer),
+        compute_output=_duration(response.compute_output),
+        success=_duration(response.success),
+        fail=_duration(response.fail),
+        empty_response=_duration(response.empty_response),
+        cancel=_duration(response.cancel),
     )
 
 

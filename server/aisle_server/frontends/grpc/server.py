@@ -12,15 +12,16 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from aisle_protocol.generated import grpc_service_pb2 as pb
+from aisle_server.frontends.access import grpc_access
 from aisle_server.frontends.address import address_text, listening_socket
-from aisle_server.frontends.grpc.arrivals import Arrivals
 from aisle_server.frontends.grpc.binding import bind
 from aisle_server.frontends.grpc.health import HealthServicer
 from aisle_server.frontends.grpc.servicer import NOT_OFFERED, InferenceServicer
+from aisle_server.frontends.grpc.traffic import Traffic
 from aisle_server.options import GrpcOptions, KeepaliveOptions, TlsOptions
 
 _QUIET_S: Final = 0.1
-_LONGEST_WAIT_FOR_QUIET_S: Final = 1.0
+_PATIENCE_S: Final = 1.0
 # grpc_compression_level of gRPC core: which algorithm that means is agreed with each caller.
 _COMPRESSION_LEVELS: Final = {"none": 0, "low": 1, "medium": 2, "high": 3}
 
@@ -32,16 +33,18 @@ class GrpcEndpoint:
         self._options = options
         self._inference = inference
         self._health = health
-        self._arrivals = Arrivals()
+        self._traffic = Traffic()
+        access = grpc_access(options.restrictions)
         self._server: Any = grpc.aio.server(
             handlers=[
                 bind(
                     pb.DESCRIPTOR.services_by_name["GRPCInferenceService"],
                     self._inference,
                     NOT_OFFERED,
-                    self._arrivals.note,
+                    self._traffic,
+                    access,
                 ),
-                bind(health_pb2.DESCRIPTOR.services_by_name["Health"], self._health, {}, self._arrivals.note),
+                bind(health_pb2.DESCRIPTOR.services_by_name["Health"], self._health, {}, self._traffic, access),
             ],
             options=channel_arguments(options),
         )
@@ -78,10 +81,8 @@ class GrpcEndpoint:
         """
         self._inference.stop_accepting()
         self._health.stop_accepting()
-        # gRPC core takes calls one by one, and drops those that stand in line when it stops: their callers would read CANCELLED, and
-        # not try again elsewhere. So it takes calls, which the servicer refuses, until no more come.
         started_s = time.monotonic()
-        await self._arrivals.quiet(for_s=_QUIET_S, within_s=min(_LONGEST_WAIT_FOR_QUIET_S, grace_s))
+        await self._traffic.drained(grace_s, quiet_s=_QUIET_S, patience_s=_PATIENCE_S)
         await self._server.stop(max(0.0, grace_s - (time.monotonic() - started_s)))
 
 

@@ -1,6 +1,6 @@
 """The RPCs of the inference service: plain functions of the decoded message and the call.
 
-They decide nothing about inference and know no gRPC library; `server.py` binds them to one. An RPC `ModelInfer` is the method
+They decide nothing about inference and know no gRPC library; `binding.py` binds them to one. An RPC `ModelInfer` is the method
 `model_infer`; one that is not offered has its reason in `NOT_OFFERED` instead.
 
 Source: Triton inference protocol, service `GRPCInferenceService`.
@@ -10,26 +10,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import aclosing
+from typing import Any, Final, NamedTuple
 
 from aisle_protocol.generated import grpc_service_pb2 as pb
 from aisle_server import messages
 from aisle_server.errors import InferenceServerError, NotFoundError, UnavailableError, UnsupportedError
+from aisle_server.frontends.admission import Admission
 from aisle_server.frontends.classification import classify
+from aisle_server.frontends.forwarding import HeaderForwarding
 from aisle_server.frontends.grpc import describe
 from aisle_server.frontends.grpc.call import Call
 from aisle_server.frontends.grpc.convert import decode_class_counts, decode_request, encode_response
+from aisle_server.frontends.grpc.parameters import EMPTY_FINAL_RESPONSE
 from aisle_server.frontends.grpc.repository_parameters import decode_load_override, decode_unload_dependents
-from aisle_server.frontends.grpc.streaming import answer_in_order
+from aisle_server.frontends.grpc.streaming import answer_stream
 from aisle_server.frontends.model_version import parse_model_version
 from aisle_server.frontends.status import told
+from aisle_server.inference import InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.inference_server import InferenceServer
 from aisle_server.model_config.message import to_message
 from aisle_server.model_config.schema import ModelConfig
 
 _log = logging.getLogger(__name__)
-_DECOUPLED_ON_STREAM: Final = "models with decoupled transaction policy are not offered"
+_FINAL_RESPONSE: Final = "triton_final_response"
 
 NOT_OFFERED: Final = {
     "SystemSharedMemoryRegister": messages.SHARED_MEMORY_DISABLED,
@@ -42,8 +47,23 @@ NOT_OFFERED: Final = {
 class InferenceServicer:
     """Answers the RPCs out of an inference server."""
 
-    def __init__(self, server: InferenceServer) -> None:
+    def __init__(
+        self,
+        server: InferenceServer,
+        *,
+        admission: Admission | None = None,
+        forwarding: HeaderForwarding | None = None,
+    ) -> None:
+        """Answer for a server.
+
+        Args:
+            server: Has the models.
+            admission: Bounds the inference requests under way; None for no bound.
+            forwarding: Picks the headers that become parameters; None for none of them.
+        """
         self._server = server
+        self._admission = admission or Admission()
+        self._forwarding = forwarding or HeaderForwarding()
         self._stopping = asyncio.Event()
 
     def stop_accepting(self) -> None:
@@ -115,36 +135,72 @@ class InferenceServicer:
         config = self._server.model_config_for_inference(message.model_name, version)
         if config.decoupled:
             raise UnsupportedError(messages.DECOUPLED_ON_UNARY)
-        return await self._infer(message, config, version, call.deadline_ns())
+        asked = self._prepared(message, config, version, self._caller(call))
+        with self._admission:
+            return asked.encode(await self._server.infer(asked.request))
 
     async def model_stream_infer(self, requests: AsyncIterator[pb.ModelInferRequest], call: Call) -> None:
-        """Run models, one request after another; answers keep the order of the requests.
+        """Run models. Answers keep the order of the requests, but for those of decoupled models, which go as they come.
 
         An error is told within the stream and does not end it, unless the caller asked for that with the metadata
         `triton_grpc_error: true`.
         """
         ends_on_error = call.metadata().get("triton_grpc_error") == "true"
-        deadline_ns = call.deadline_ns()
+        caller = self._caller(call)
 
-        async def answer(message: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:
+        def told_in_stream(message: pb.ModelInferRequest, error: Exception) -> pb.ModelStreamInferResponse:
+            if ends_on_error:
+                raise error
+            if not isinstance(error, InferenceServerError):
+                _log.error("ModelStreamInfer failed on a request for model '%s'", message.model_name, exc_info=error)
+            return pb.ModelStreamInferResponse(
+                error_message=told(error)[1], infer_response=pb.ModelInferResponse(id=message.id)
+            )
+
+        async def answer_once(message: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:
             try:
-                version = parse_model_version(message.model_version)
-                config = self._server.model_config_for_inference(message.model_name, version)
-                if config.decoupled:
-                    raise UnsupportedError(_DECOUPLED_ON_STREAM)
-                return pb.ModelStreamInferResponse(
-                    infer_response=await self._infer(message, config, version, deadline_ns)
-                )
+                asked = self._asked(message, caller)
+                with self._admission:
+                    response = asked.encode(await self._server.infer(asked.request))
             except Exception as error:
-                if ends_on_error:
-                    raise
-                if not isinstance(error, InferenceServerError):
-                    _log.exception("ModelStreamInfer failed on a request for model '%s'", message.model_name)
-                return pb.ModelStreamInferResponse(
-                    error_message=told(error)[1], infer_response=pb.ModelInferResponse(id=message.id)
-                )
+                return told_in_stream(message, error)
+            response.parameters[_FINAL_RESPONSE].bool_param = True
+            return pb.ModelStreamInferResponse(infer_response=response)
 
-        await answer_in_order(requests, answer, call.send, self._stopping)
+        async def answer_often(message: pb.ModelInferRequest) -> AsyncGenerator[pb.ModelStreamInferResponse, None]:
+            # A look at a key that is not there would put it there.
+            wants_end = (
+                EMPTY_FINAL_RESPONSE in message.parameters and message.parameters[EMPTY_FINAL_RESPONSE].bool_param
+            )
+            try:
+                asked = self._asked(message, caller)
+                async with aclosing(self._admitted(asked.request)) as responses:
+                    async for streamed in responses:
+                        if streamed.result is None:
+                            if not wants_end:
+                                continue
+                            # As Triton has it: the version that was asked for, not the one that ran.
+                            end = pb.ModelInferResponse(
+                                model_name=message.model_name, model_version=message.model_version, id=message.id
+                            )
+                            answer = pb.ModelStreamInferResponse(infer_response=end)
+                        elif isinstance(streamed.result, InferenceServerError):
+                            answer = told_in_stream(message, streamed.result)
+                            answer.infer_response.model_name = message.model_name
+                            answer.infer_response.model_version = message.model_version
+                        else:
+                            answer = pb.ModelStreamInferResponse(infer_response=asked.encode(streamed.result))
+                        answer.infer_response.parameters[_FINAL_RESPONSE].bool_param = streamed.is_final
+                        yield answer
+            except Exception as error:
+                yield told_in_stream(message, error)
+
+        def answer(
+            message: pb.ModelInferRequest,
+        ) -> Coroutine[Any, Any, pb.ModelStreamInferResponse] | AsyncGenerator[pb.ModelStreamInferResponse, None]:
+            return answer_often(message) if self._is_decoupled(message) else answer_once(message)
+
+        await answer_stream(requests, answer, call.send, self._stopping)
 
     async def system_shared_memory_status(
         self, message: pb.SystemSharedMemoryStatusRequest, call: Call
@@ -174,23 +230,62 @@ class InferenceServicer:
         """Forget regions, of which there are none."""
         return pb.CudaSharedMemoryUnregisterResponse()
 
-    async def _infer(
-        self, message: pb.ModelInferRequest, config: ModelConfig, version: int, deadline_ns: int | None
-    ) -> pb.ModelInferResponse:
-        request = decode_request(message, config, version, deadline_ns)
+    async def _admitted(self, request: InferenceRequest) -> AsyncGenerator[StreamedResponse, None]:
+        with self._admission:
+            async with aclosing(self._server.stream(request)) as responses:
+                async for each in responses:
+                    yield each
+
+    def _caller(self, call: Call) -> _Caller:
+        # A look at the headers costs more than most RPCs have to spare.
+        headers = call.metadata() if self._forwarding else {}
+        return _Caller(call.deadline_ns(), self._forwarding.forwarded(headers))
+
+    def _asked(self, message: pb.ModelInferRequest, caller: _Caller) -> _Asked:
+        version = parse_model_version(message.model_version)
+        config = self._server.model_config_for_inference(message.model_name, version)
+        return self._prepared(message, config, version, caller)
+
+    def _is_decoupled(self, message: pb.ModelInferRequest) -> bool:
+        try:
+            version = parse_model_version(message.model_version)
+            return self._server.model_config_for_inference(message.model_name, version).decoupled
+        except InferenceServerError:  # to be told in its turn
+            return False
+
+    def _prepared(self, message: pb.ModelInferRequest, config: ModelConfig, version: int, caller: _Caller) -> _Asked:
+        request = decode_request(message, config, version, caller.deadline_ns)
+        if caller.forwarded:
+            request = request.changed(parameters={**request.parameters, **caller.forwarded})
         if not message.outputs:
-            response = await self._server.infer(request)
-            return encode_response(response, response.outputs)
+            return _Asked(request, lambda response: encode_response(response, response.outputs))
         class_counts = decode_class_counts(message)
         # Looked up now: when the answer comes, the version may be on its way out.
         labels = {name: self._server.labels(config.name, version, name) or () for name in class_counts}
-        response = await self._server.infer(request)
-        return encode_response(
-            response,
-            [
-                classify(tensor, class_counts[tensor.name], labels[tensor.name], is_batching=config.is_batching)
-                if tensor.name in class_counts
-                else tensor
-                for tensor in response.outputs
-            ],
-        )
+
+        def encode(response: InferenceResponse) -> pb.ModelInferResponse:
+            return encode_response(
+                response,
+                [
+                    classify(tensor, class_counts[tensor.name], labels[tensor.name], is_batching=config.is_batching)
+                    if tensor.name in class_counts
+                    else tensor
+                    for tensor in response.outputs
+                ],
+            )
+
+        return _Asked(request, encode)
+
+
+class _Caller(NamedTuple):
+    """What is known of whoever asks, beside the message."""
+
+    deadline_ns: int | None
+    forwarded: Mapping[str, str]
+
+
+class _Asked(NamedTuple):
+    """A request, and how its caller wants to read the answers."""
+
+    request: InferenceRequest
+    encode: Callable[[InferenceResponse], pb.ModelInferResponse]

@@ -1,24 +1,25 @@
-"""Answer the requests of a stream side by side, and send the answers in the order of the requests."""
+"""Answer the requests of a stream side by side: those with one answer in the order of the requests, the others as answers come."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
 from aisle_server import messages
 from aisle_server.errors import UnavailableError
 
-# Requests of one stream that may be under way; then the stream is not read until the first of them is answered.
+# Requests of one stream that may be under way; then the stream is not read until one of them is answered.
 WINDOW: Final = 128
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
 
-async def answer_in_order(
+async def answer_stream(
     requests: AsyncIterator[Request],
-    answer: Callable[[Request], Awaitable[Answer]],
+    answer: Callable[[Request], Coroutine[Any, Any, Answer] | AsyncGenerator[Answer, None]],
     send: Callable[[Answer], Awaitable[Any]],
     stopping: asyncio.Event,
 ) -> None:
@@ -26,38 +27,52 @@ async def answer_in_order(
 
     Args:
         requests: Ends when the caller has asked all.
-        answer: Answers one request. What it raises ends the stream, and the requests behind are given up.
-        send: Sends one answer, and waits while the caller is slow.
+        answer: Gives one answer, which waits for those of the requests before it; or any number of answers, each sent when it comes.
+            What it raises ends the stream, and the requests behind are given up.
+        send: Sends one answer, and waits while the caller is slow. Never called while a call is under way.
         stopping: Once set, no more requests are read; those that were are answered.
 
     Raises:
         UnavailableError: The server is stopping, and all that was read has been answered.
     """
-    answers: asyncio.Queue[asyncio.Future[Answer] | None] = asyncio.Queue()
+    in_order: asyncio.Queue[asyncio.Future[Answer] | None] = asyncio.Queue()
     room = asyncio.Semaphore(WINDOW)
-    under_way: set[asyncio.Future[Answer]] = set()
+    turn = asyncio.Lock()
 
     async def read() -> None:
         async for request in requests:
             await room.acquire()
-            task = asyncio.ensure_future(answer(request))
-            under_way.add(task)
-            task.add_done_callback(under_way.discard)
-            answers.put_nowait(task)
+            answers = answer(request)
+            if isinstance(answers, AsyncGenerator):
+                tasks.create_task(send_as_they_come(answers))
+            else:
+                in_order.put_nowait(tasks.create_task(answers))
 
-    reader = asyncio.create_task(read())
-    reader.add_done_callback(lambda _: answers.put_nowait(None))
-    stop = asyncio.create_task(stopping.wait())
-    stop.add_done_callback(lambda _: reader.cancel())
-    try:
-        while (task := await answers.get()) is not None:
-            await send(await task)
+    async def send_in_order() -> None:
+        while (task := await in_order.get()) is not None:
+            each = await task
+            async with turn:
+                await send(each)
             room.release()
-        if stopping.is_set() and reader.cancelled():
-            raise UnavailableError(messages.SHUTTING_DOWN)
-        reader.result()
+
+    async def send_as_they_come(answers: AsyncGenerator[Answer, None]) -> None:
+        async with aclosing(answers):
+            async for each in answers:
+                async with turn:
+                    await send(each)
+        room.release()
+
+    stop = asyncio.create_task(stopping.wait())
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            reader = tasks.create_task(read())
+            reader.add_done_callback(lambda _: in_order.put_nowait(None))
+            stop.add_done_callback(lambda _: reader.cancel())
+            tasks.create_task(send_in_order())
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
     finally:
-        left: list[asyncio.Future[Any]] = [stop, reader, *under_way]
-        for each in left:
-            each.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        stop.cancel()
+        await asyncio.gather(stop, return_exceptions=True)
+    if reader.cancelled():
+        raise UnavailableError(messages.SHUTTING_DOWN)

@@ -1,1 +1,1 @@
-"""The HTTP frontend: health and metrics."""
+"""The HTTP frontend: the inference protocol in JSON and binary, and metrics."""

@@ -1,24 +1,54 @@
-"""What is asked over HTTP: is the server up, is it ready, is a model ready, and its metrics.
+"""The HTTP port: Triton's inference protocol in JSON and binary; and the metrics port.
 
-Source: Triton inference protocol, "Health" over HTTP; Prometheus text format.
+Requests become the messages of gRPC, and the functions behind gRPC answer them.
+
+Source: Triton inference protocol over HTTP; Prometheus text format.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from aisle_server.errors import InferenceServerError
-from aisle_server.frontends.metrics import CONTENT_TYPE, render_metrics
+from aisle_server import messages
+from aisle_server.errors import InferenceServerError, UnsupportedError
+from aisle_server.frontends.access import Access
+from aisle_server.frontends.grpc.binding import function_name
+from aisle_server.frontends.grpc.servicer import NOT_OFFERED, InferenceServicer
+from aisle_server.frontends.http.body import accepted_coding, encoded, read_body
+from aisle_server.frontends.http.call import HttpCall, while_connected
+from aisle_server.frontends.http.convert import HEADER_LENGTH, decode_infer, encode_infer
+from aisle_server.frontends.http.json_text import parse_json_object, write_json
+from aisle_server.frontends.http.rpcs import HTTP_RPCS, HttpRpc
+from aisle_server.frontends.metrics import CONTENT_TYPE
 from aisle_server.frontends.model_version import parse_model_version
 from aisle_server.frontends.status import told
 from aisle_server.inference_server import InferenceServer
+from aisle_server.options import HttpOptions
+
+_log = logging.getLogger(__name__)
+_JSON: Final = "application/json"
+_MODEL_PATHS: Final = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def health_app(server: InferenceServer) -> Starlette:
-    """Return the application of the HTTP port. Yes is 200 and no is 400, both without a body."""
+def inference_app(server: InferenceServer, servicer: InferenceServicer, options: HttpOptions) -> Starlette:
+    """Return the application of the HTTP port.
+
+    Args:
+        server: Whose health is told, and whose models are asked.
+        servicer: Its functions answer.
+        options: Limits.
+    """
+    access = Access(options.restrictions)
 
     async def live(_request: Request) -> Response:
         return _yes_or_no(server.is_live())
@@ -30,32 +60,111 @@ def health_app(server: InferenceServer) -> Starlette:
         version = parse_model_version(request.path_params.get("version", ""))
         return _yes_or_no(server.is_model_ready(request.path_params["model"], version))
 
+    async def infer(request: Request) -> Response:
+        version = request.path_params.get("version", "")
+        config = server.model_config_for_inference(request.path_params["model"], parse_model_version(version))
+        if config.decoupled:
+            raise UnsupportedError(messages.DECOUPLED_OVER_HTTP)
+        body = await read_body(request, options.max_input_size)
+        message, binary = decode_infer(body, request.headers.get(HEADER_LENGTH), config, version)
+        del body  # the message has its own
+        response = await while_connected(request, servicer.model_infer(message, HttpCall(request)))
+        return await _inference_response(request, *encode_infer(response, binary))
+
     return _application(
         [
-            Route("/v2/health/live", live),
-            Route("/v2/health/ready", ready),
-            Route("/v2/models/{model}/ready", model_ready),
-            Route("/v2/models/{model}/versions/{version}/ready", model_ready),
+            Route("/v2/health/live", _guarded(live, "ServerLive", access)),
+            Route("/v2/health/ready", _guarded(ready, "ServerReady", access)),
+            *(Route(f"{path}/ready", _guarded(model_ready, "ModelReady", access)) for path in _MODEL_PATHS),
+            *(Route(f"{path}/infer", _guarded(infer, "ModelInfer", access), methods=["POST"]) for path in _MODEL_PATHS),
+            *(
+                Route(path, _guarded(_endpoint(rpc, servicer, options), rpc.rpc, access), methods=[rpc.method])
+                for rpc in HTTP_RPCS
+                for path in rpc.paths
+            ),
         ]
     )
 
 
-def metrics_app(server: InferenceServer) -> Starlette:
-    """Return the application of the metrics port."""
+def metrics_app(sources: Sequence[Callable[[], str]]) -> Starlette:
+    """Return the application of the metrics port.
+
+    Args:
+        sources: Each gives Prometheus text; no two give metrics of one name.
+    """
 
     async def metrics(_request: Request) -> Response:
-        return PlainTextResponse(render_metrics(server), media_type=CONTENT_TYPE)
+        return PlainTextResponse("".join(source() for source in sources), media_type=CONTENT_TYPE)
 
     return _application([Route("/metrics", metrics)])
 
 
+def _guarded(endpoint: Endpoint, rpc: str, access: Access) -> Endpoint:
+    guard = access.guard(rpc)
+    if guard is None:
+        return endpoint
+
+    async def answer(request: Request) -> Response:
+        guard(dict(request.headers.items()))
+        return await endpoint(request)
+
+    return answer
+
+
+def _endpoint(rpc: HttpRpc, servicer: InferenceServicer, options: HttpOptions) -> Endpoint:
+    function = getattr(servicer, function_name(rpc.rpc), None)
+
+    async def answer(request: Request) -> Response:
+        if function is None:
+            raise UnsupportedError(NOT_OFFERED[rpc.rpc])
+        body = await read_body(request, options.max_input_size) if rpc.method == "POST" else b""
+        message = rpc.read(request.path_params, parse_json_object(body))
+        # Not while the caller is connected: what has been begun here, such as a load, is to be finished.
+        value = rpc.write(await function(message, HttpCall(request)))
+        return Response(status_code=200) if value is None else Response(write_json(value), media_type=_JSON)
+
+    return answer
+
+
+async def _inference_response(request: Request, body: bytes, header_length: int | None) -> Response:
+    headers: dict[str, str] = {}
+    if header_length is not None:
+        headers[HEADER_LENGTH] = str(header_length)
+    body, coding = await encoded(body, accepted_coding(request.headers.get("accept-encoding", "")))
+    if coding != "identity":
+        headers["Content-Encoding"] = coding
+    return Response(body, headers=headers, media_type=_JSON if header_length is None else "application/octet-stream")
+
+
 def _application(routes: list[Route]) -> Starlette:
-    return Starlette(routes=routes, exception_handlers={InferenceServerError: _tell, Exception: _tell})
+    tellers: dict[Any, Any] = {
+        InferenceServerError: _tell,
+        HTTPException: _tell_http,
+        ClientDisconnect: _tell_nobody,
+        Exception: _tell,
+    }
+    return Starlette(routes=routes, exception_handlers=tellers)
 
 
-async def _tell(_request: Request, error: Exception) -> Response:
+async def _tell(request: Request, error: Exception) -> Response:
     status, text = told(error)
-    return JSONResponse({"error": text}, status_code=status.http)
+    if isinstance(error, InferenceServerError):
+        _log.debug("%s %s: %d %s", request.method, request.url.path, status.http, text)
+    return _error(status.http, text)
+
+
+async def _tell_http(_request: Request, error: HTTPException) -> Response:
+    response = _error(error.status_code, error.detail)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _tell_nobody(_request: Request, _error: ClientDisconnect) -> Response:
+    return Response(status_code=499)
+
+
+def _error(status: int, text: str) -> Response:
+    return Response(write_json({"error": text}), status_code=status, media_type=_JSON)
 
 
 def _yes_or_no(answer: bool) -> Response:

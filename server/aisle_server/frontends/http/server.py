@@ -7,8 +7,10 @@ import contextlib
 import socket
 from collections.abc import Iterator
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aisle_server.frontends.address import address_text, listening_socket
 from aisle_server.options import HttpOptions
@@ -26,7 +28,7 @@ class HttpEndpoint:
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=_protocol(options.header_timeout_secs),
                 ws="none",
                 lifespan="off",
                 loop="none",
@@ -55,6 +57,8 @@ class HttpEndpoint:
         self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]))
         while not self._server.started and not self._task.done():
             await asyncio.sleep(0.001)
+        if self._task.done():
+            self._task.result()
         return address_text(self._options.address, self._listener.getsockname()[1])
 
     async def stop(self, grace_s: float) -> None:
@@ -71,6 +75,41 @@ class HttpEndpoint:
             task.cancel()
         if self._listener is not None:
             self._listener.close()
+
+
+def _protocol(header_timeout_s: float) -> type[asyncio.Protocol]:
+    """Return uvicorn's protocol for a connection, which closes one whose headers do not arrive in time.
+
+    By itself uvicorn waits for the first request of a connection, and for the rest of one that has begun, for ever.
+    """
+
+    class Connection(H11Protocol):
+        _closing: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._watch()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._watch()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._unwatch()
+            super().connection_lost(exc)
+
+        def _watch(self) -> None:
+            if self.conn.their_state is not h11.IDLE:
+                self._unwatch()
+            elif self._closing is None:
+                self._closing = self.loop.call_later(header_timeout_s, self.transport.close)
+
+        def _unwatch(self) -> None:
+            if self._closing is not None:
+                self._closing.cancel()
+                self._closing = None
+
+    return Connection
 
 
 class _Server(uvicorn.Server):

@@ -10,7 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from aisle_server.__main__ import options_of, serve
-from aisle_server.options import GrpcOptions, HttpOptions, KeepaliveOptions, MetricsOptions, ServerOptions, TlsOptions
+from aisle_server.options import (
+    GrpcOptions,
+    HttpOptions,
+    KeepaliveOptions,
+    MetricsOptions,
+    Restriction,
+    ServerOptions,
+    TlsOptions,
+)
 
 
 def _options(folder: Path, *arguments: str) -> ServerOptions:
@@ -52,6 +60,8 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         "--model-load-thread-count": 2,
         "--disable-auto-complete-config": "true",
         "--backend-config": "onnxruntime,threads=2",
+        "--cache-config": "local,size=4096",
+        "--max-inflight-requests": 6,
         "--log-verbose": 1,
         "--log-format": "ISO8601",
         "--grpc-address": "0.0.0.0",
@@ -73,6 +83,12 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         "--grpc-max-connection-age-grace": 17,
         "--http-address": "0.0.0.1",
         "--http-port": 2,
+        "--grpc-restricted-protocol": "health,trace:k=v=w",
+        "--grpc-header-forward-pattern": "^g",
+        "--http-restricted-api": "inference:K=w",
+        "--http-header-forward-pattern": "^h",
+        "--http-max-input-size": 4,
+        "--http-header-timeout-secs": 5,
         "--metrics-address": "0.0.0.2",
         "--metrics-port": 3,
     }
@@ -92,6 +108,8 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         model_load_thread_count=2,
         disable_auto_complete_config=True,
         backend_config={"onnxruntime": {"threads": "2"}},
+        response_cache_bytes=4096,
+        max_inflight_requests=6,
         log_verbose=1,
         log_format="ISO8601",
         grpc=GrpcOptions(
@@ -101,8 +119,10 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
             max_message_bytes=4096,
             tls=TlsOptions(True, True, pem, pem, pem),
             keepalive=KeepaliveOptions(11, 12, True, 13, 14, 15, 16, 17),
+            restrictions=(Restriction(("health", "trace"), "k", "v=w"),),
+            header_forward_pattern="^g",
         ),
-        http=HttpOptions("0.0.0.1", 2),
+        http=HttpOptions("0.0.0.1", 2, 4, 5, (Restriction(("inference",), "K", "w"),), "^h"),
         metrics=MetricsOptions("0.0.0.2", 3),
     )
 
@@ -137,6 +157,8 @@ def test_an_endpoint_may_be_forbidden(tmp_path: Path, flag: str, field: str) -> 
         ),
         (["--repository-poll-secs=0"], "--repository-poll-secs is 0; expected 1 or more"),
         (["--model-load-thread-count=0"], "--model-load-thread-count is 0; expected 1 or more"),
+        (["--cache-config=redis,host=x"], "--cache-config is 'redis,host=x'; expected local,size=<bytes>"),
+        (["--cache-config=local,size=-1"], "--cache-config is 'local,size=-1'; expected local,size=<bytes>"),
         (["--model-repository=/no/such/folder"], "--model-repository names '/no/such/folder', which is not a folder"),
         (["--grpc-use-ssl=true"], "--grpc-use-ssl is on; expected --grpc-server-cert and --grpc-server-key with it"),
         (["--grpc-use-ssl-mutual=true"], "--grpc-use-ssl-mutual is on and --grpc-use-ssl is off; expected both"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from typing import Any, NoReturn
@@ -12,8 +13,8 @@ import pytest
 
 from aisle_protocol.generated import grpc_service_pb2 as pb
 from aisle_server.errors import NotFoundError
-from aisle_server.frontends.grpc.arrivals import Arrivals
 from aisle_server.frontends.grpc.binding import AioCall, bind, function_name
+from aisle_server.frontends.grpc.traffic import Traffic
 from aisle_server.frontends.status import UNEXPECTED_ERROR
 
 SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
@@ -65,8 +66,8 @@ class _Servicer:
             await call.send(pb.ModelStreamInferResponse(error_message=message.id))
 
 
-def _method(rpc: str) -> Any:
-    handler = bind(SERVICE, _Servicer(), {"LogSettings": "logs are private"}, Arrivals().note)
+def _method(rpc: str, traffic: Traffic | None = None) -> Any:
+    handler = bind(SERVICE, _Servicer(), {"LogSettings": "logs are private"}, traffic or Traffic())
     details = type("Details", (), {"method": f"/inference.GRPCInferenceService/{rpc}", "invocation_metadata": ()})()
     return handler.service(details)
 
@@ -132,6 +133,15 @@ async def test_cancellation_is_no_error() -> None:
     with pytest.raises(asyncio.CancelledError):
         await _method("ModelInfer").unary_unary(b"", context)
     assert context.status is None
+
+
+@pytest.mark.parametrize("rpc", ["ServerLive", "ModelReady", "ModelConfig", "ModelInfer"])
+async def test_every_call_is_counted_while_it_is_under_way(rpc: str) -> None:
+    """A call counts from when it comes until it is answered, refused, broken or cancelled."""
+    traffic = Traffic()
+    with contextlib.suppress(_Aborted, asyncio.CancelledError):
+        await _method(rpc, traffic).unary_unary(b"", _Context())
+    assert traffic.enter().under_way == 1
 
 
 async def test_a_stream_passes_messages_both_ways() -> None:

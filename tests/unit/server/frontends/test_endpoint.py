@@ -1,10 +1,12 @@
-"""How the gRPC endpoint is set up, and when it falls silent."""
+"""How the gRPC endpoint is set up, and when it may stop listening."""
 
 from __future__ import annotations
 
+import pytest
+
 from aisle_server.frontends.address import address_text
-from aisle_server.frontends.grpc.arrivals import Arrivals
 from aisle_server.frontends.grpc.server import channel_arguments
+from aisle_server.frontends.grpc.traffic import Traffic
 from aisle_server.options import GrpcOptions, KeepaliveOptions
 
 
@@ -41,30 +43,48 @@ def test_an_address_is_written_as_callers_type_it() -> None:
 
 
 class _Time:
-    """A clock that moves when somebody waits; calls come at set times."""
+    """A clock that moves when somebody waits; things happen at set times."""
 
-    def __init__(self, *calls_s: float) -> None:
-        self.now_s = 100.0
-        self._calls_s = [100.0 + each for each in calls_s]
-        self.arrivals = Arrivals(lambda: self.now_s, self._sleep)
+    def __init__(self, happenings: dict[float, str]) -> None:
+        self.now_s = 0.0
+        self._happenings = sorted(happenings.items())
+        self.traffic = Traffic(lambda: self.now_s, self._sleep)
+        self._accepted = [self.traffic.enter()]
 
     async def _sleep(self, delay_s: float) -> None:
         until_s = self.now_s + delay_s
-        while self._calls_s and self._calls_s[0] <= until_s:
-            self.now_s = self._calls_s.pop(0)
-            self.arrivals.note()
+        while self._happenings and self._happenings[0][0] <= until_s:
+            self.now_s, what = self._happenings.pop(0)
+            if what == "comes":
+                self._accepted.append(self.traffic.enter())
+            else:
+                self._accepted.pop(0).under_way -= 1
         self.now_s = until_s
 
 
+async def test_accepted_calls_are_waited_for() -> None:
+    """The endpoint waits until what it had accepted is answered, whatever else comes and goes, and then for silence."""
+    time = _Time({1.0: "comes", 5.0: "goes", 5.5: "comes"})
+    await time.traffic.drained(grace_s=60, quiet_s=1, patience_s=10)
+    assert time.now_s == pytest.approx(6.5)
+
+
 async def test_silence_is_waited_for() -> None:
-    """The endpoint waits until no call has come for a while; each call that comes makes it wait anew."""
-    time = _Time(0.5, 1.25, 2.0, 9.0)
-    await time.arrivals.quiet(for_s=1, within_s=60)
-    assert time.now_s == 103
+    """Each call that comes makes the endpoint wait anew."""
+    time = _Time({0.01: "goes", 0.5: "comes", 1.25: "comes", 2.0: "comes", 9.0: "comes"})
+    await time.traffic.drained(grace_s=60, quiet_s=1, patience_s=10)
+    assert time.now_s == pytest.approx(3)
 
 
 async def test_silence_is_not_waited_for_for_ever() -> None:
     """Callers who do not stop calling do not keep the server from stopping."""
-    time = _Time(*(0.5 * number for number in range(1000)))
-    await time.arrivals.quiet(for_s=1, within_s=60)
-    assert time.now_s == 160
+    time = _Time({0.01: "goes"} | {0.5 * number: "comes" for number in range(1, 1000)})
+    await time.traffic.drained(grace_s=60, quiet_s=1, patience_s=10)
+    assert time.now_s == pytest.approx(10, abs=0.1)
+
+
+async def test_a_call_without_end_is_not_waited_for_for_ever() -> None:
+    """A call that is never answered does not keep the server beyond its grace."""
+    time = _Time({})
+    await time.traffic.drained(grace_s=3, quiet_s=1, patience_s=10)
+    assert time.now_s == pytest.approx(3, abs=0.1)

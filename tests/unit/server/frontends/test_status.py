@@ -30,6 +30,7 @@ def test_every_error_has_a_row() -> None:
         (errors.UnavailableError, StatusCode.UNAVAILABLE, 503),
         (errors.QueueFullError, StatusCode.UNAVAILABLE, 503),
         (errors.QueueTimeoutError, StatusCode.UNAVAILABLE, 503),
+        (errors.RestrictedError, StatusCode.UNAVAILABLE, 403),
         (errors.UnsupportedError, StatusCode.UNIMPLEMENTED, 501),
         (errors.CancelledError, StatusCode.CANCELLED, 400),
         (errors.DeadlineExceededError, StatusCode.DEADLINE_EXCEEDED, 504),

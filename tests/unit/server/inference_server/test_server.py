@@ -245,3 +245,27 @@ async def test_a_server_that_is_stopped_while_it_starts_does_not_run(
     with pytest.raises(UnavailableError):
         await server.infer(request())
     assert sorted(loader.released) == [("a", 1), ("a", 2), ("e", 1)]
+
+
+async def test_an_announced_exit_is_told_to_probes_alone(server: InferenceServer) -> None:
+    """Between the word that it will stop and the stop itself a server answers requests, and is neither live nor ready."""
+    await server.start()
+    server.announce_exit()
+    for probe in (server.is_live, server.is_ready):
+        with pytest.raises(UnavailableError, match=r"^Server exiting$"):
+            probe()
+    assert (await server.infer(request())).model_name == "a"
+    await server.stop(5)
+
+
+async def test_a_model_is_found_for_inference_only_while_the_server_runs(server: InferenceServer) -> None:
+    """A caller who comes too early or too late is told to try again, not that there is no such model."""
+    with pytest.raises(UnavailableError, match=r"^Server not ready$"):
+        server.model_config_for_inference("a", LATEST_VERSION)
+    await server.start()
+    assert server.model_config_for_inference("a", LATEST_VERSION).name == "a"
+    with pytest.raises(NotFoundError):
+        server.model_config_for_inference("foo", LATEST_VERSION)
+    await server.stop(5)
+    with pytest.raises(UnavailableError, match=r"^Server exiting$"):
+        server.model_config_for_inference("a", LATEST_VERSION)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aisle_server.errors import InvalidArgumentError, UnsupportedError
+from aisle_server.errors import InvalidArgumentError
 from aisle_server.inference import InferenceRequest, Tensor
 from aisle_server.model_config.schema import ModelConfig, ModelInput, ModelOutput
 from aisle_server.repository.request_validation import RequestValidator
@@ -184,13 +184,6 @@ def test_a_request_without_id_says_so() -> None:
     """Where Triton puts the id of a request, it says when there is none."""
     with pytest.raises(InvalidArgumentError, match=r"^\[request id: <id_unknown>\] inference request batch-size"):
         RequestValidator(BATCHING).validate(inference_request(A=fp32(9, 16), B=int32(9, 1, 2)))
-
-
-def test_a_model_that_may_answer_any_number_of_times_is_not_asked_once() -> None:
-    """One answer cannot stand for any number of them."""
-    with pytest.raises(UnsupportedError) as caught:
-        RequestValidator(replace(BATCHING, decoupled=True)).validate(inference_request())
-    assert caught.value.message == "ModelInfer RPC doesn't support models with decoupled transaction policy"
 
 
 def test_datatypes_that_share_an_array_type_are_told_apart() -> None:

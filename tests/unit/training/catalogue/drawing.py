@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from aisle_training.catalogue.picture_sources import FoundPicture
+from aisle_training.catalogue.picture_sources import FoundPicture, RefusedPicture, relative_name
 from aisle_training.catalogue.records import Record
 
 
@@ -59,6 +59,10 @@ class PicturesInMemory:
     """A picture source that holds its pictures in memory."""
 
     pictures: Mapping[str, bytes]
+
+    def resolve(self, text: str) -> str | RefusedPicture:
+        """Take names as folders do."""
+        return relative_name(text) or RefusedPicture(text, "its name leads out of the folder or archive")
 
     def read(self, wanted: Collection[str]) -> Iterator[FoundPicture]:
         for name in wanted:

@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,27 @@ def test_products_come_as_they_were_imported(tmp_path: Path) -> None:
     assert list(catalogue.pixel_hashes()) == ["b"]
 
 
+def test_further_texts(tmp_path: Path) -> None:
+    """A product keeps its description and its attributes, and products of equal text are equal and hash alike."""
+    further = replace(record("1", "Mug"), description="ظرف", attributes={"price": "9.90", "brand": "Aster"})
+    (product,) = make(tmp_path / "shop", [further]).products()
+    assert product == Product("1", "Mug", ("Home", "Mugs"), None, "ظرف", {"brand": "Aster", "price": "9.90"})
+    assert len({product, *Catalogue.open(tmp_path / "shop").products()}) == 1
+
+
+def test_catalogue_of_schema_version_1(tmp_path: Path) -> None:
+    """A catalogue that was made before descriptions came is read as ever, and its content hash is what it was."""
+    catalogue = make(tmp_path / "shop", [record("1", "Mug", picture_name="1.png"), record("2", "Cup")], {"1.png": MUG})
+    before, content_hash = catalogue.products(), catalogue.content_hash
+    with contextlib.closing(sqlite3.connect(tmp_path / "shop" / DATABASE_NAME)) as connection:
+        connection.execute("ALTER TABLE products DROP COLUMN description")
+        connection.execute("ALTER TABLE products DROP COLUMN attributes")
+        connection.execute("PRAGMA user_version = 1")
+    old = Catalogue.open(tmp_path / "shop")
+    assert old.products() == before
+    assert old.content_hash == content_hash
+
+
 def test_moved_catalogue(tmp_path: Path) -> None:
     """A catalogue may be moved: nothing in it says where it stands."""
     before = make(tmp_path / "shop", [record("b", "Mug", picture_name="b.png")], {"b.png": MUG}).content_hash
@@ -58,17 +80,19 @@ def test_content_hash(tmp_path: Path) -> None:
         make(tmp_path / "5", [mug, record("2", "Cup", "Home > Cups")], {"1.png": MUG}),
         make(tmp_path / "6", [mug, record("3", "Cup")], {"1.png": MUG}),
         make(tmp_path / "7", [mug], {"1.png": MUG}),
+        make(tmp_path / "8", [mug, replace(cup, description="White")], {"1.png": MUG}),
+        make(tmp_path / "9", [mug, replace(cup, attributes={"brand": "Aster"})], {"1.png": MUG}),
     ]
     hashes = [catalogue.content_hash for catalogue in catalogues]
     assert hashes[0] == hashes[1]
-    assert len(set(hashes)) == 7
+    assert len(set(hashes)) == 9
 
 
 @pytest.mark.parametrize(
     ("statement", "text"),
     [
         ("PRAGMA application_id = 0", "no catalogue of Aisle"),
-        ("PRAGMA user_version = 99", "schema version 99, expected 1"),
+        ("PRAGMA user_version = 99", "schema version 99, expected 1 or 2"),
     ],
 )
 def test_foreign_database(tmp_path: Path, statement: str, text: str) -> None:

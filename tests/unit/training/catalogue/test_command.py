@@ -92,3 +92,69 @@ def test_impossible_fractions(shop: Path) -> None:
     assert result.exit_code == 1
     assert "expected at least 0 each and below 1 together" in result.output
     assert not (shop / "splits.csv").exists()
+
+
+def test_titles_alone(tmp_path: Path) -> None:
+    """A table without ids and pictures becomes a catalogue: rows are numbered, categories get their names."""
+    write_csv(tmp_path / "titles.csv", [("name1", "name2", "cat_id"), ("کاپشن", "", "0"), ("چمدان", "Suitcase", "1")])
+    write_csv(tmp_path / "names.csv", [("0", "پوشاک > کاپشن"), ("1", "ساک > چمدان")])
+    titles = ["--title-column", "name1", "--title-column", "name2", "--number-rows", "--no-pictures"]
+    categories = ["--category-column", "cat_id", "--category-separator", ">"]
+    names = ["--category-names", tmp_path / "names.csv"]
+    result = run("import", tmp_path / "titles.csv", "-o", tmp_path / "titles", *titles, *categories, *names)
+    assert result.exit_code == 0, result.output
+    first, second = Catalogue.open(tmp_path / "titles").products()
+    assert (first.id, first.title, first.category, first.picture) == ("1", "کاپشن", ("پوشاک", "کاپشن"), None)
+    assert second.title == "چمدان Suitcase"
+
+
+def test_layouts(shop: Path) -> None:
+    """Folders of classes are imported by their layout."""
+    for n in range(4):
+        (shop / "classes" / f"S{n % 2}").mkdir(parents=True, exist_ok=True)
+        (shop / "pictures" / f"{n}.png").rename(shop / "classes" / f"S{n % 2}" / f"{n}.png")
+    result = run("import", shop / "classes", "--layout", "folders", "-o", shop / "catalogue")
+    assert result.exit_code == 0, result.output
+    categories = [product.category for product in Catalogue.open(shop / "catalogue").products()]
+    assert categories == [("S0",), ("S0",), ("S1",), ("S1",)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["shop.csv"], "nothing came, expected one of --pictures, --image-url-column, --no-pictures"),
+        (["shop.csv", "--no-pictures", "--image-url-column", "url"], "--image-url-column and --no-pictures came"),
+        (["pictures", "--no-pictures"], "is a folder: name a file, or give --layout"),
+        (["shop.csv", "--layout", "folders"], "--layout folders needs a folder"),
+        (["pictures", "--layout", "folders", "--no-pictures"], "--no-pictures is for tables"),
+        (["pictures", "--layout", "fashion"], "holds no styles.csv"),
+    ],
+)
+def test_contradictions(shop: Path, arguments: list[str], text: str) -> None:
+    """Options that leave open what is wanted, or contradict each other, are told of."""
+    result = run("import", shop / arguments[0], "-o", shop / "catalogue", *arguments[1:])
+    assert result.exit_code != 0
+    assert text in " ".join(result.output.replace("\n", " ").split())
+    assert not (shop / "catalogue").exists()
+
+
+def test_addresses_inside(shop: Path) -> None:
+    """Pictures are not fetched from a private network unless that is asked for; the products are kept without."""
+    write_csv(shop / "urls.csv", [("id", "title", "category", "url"), ("1", "Mug", "Home", "http://127.0.0.1:9/1.jpg")])
+    result = run("import", shop / "urls.csv", "-o", shop / "catalogue", "--image-url-column", "url")
+    assert result.exit_code == 0, result.output
+    assert "pictures unreadable                1" in result.output
+    report = (shop / "catalogue" / "import_report.json").read_text()
+    assert "127.0.0.1 has the address 127.0.0.1, which is not public" in report
+    assert not (shop / "catalogue.downloads").exists()
+
+
+def test_pictures_alone(shop: Path) -> None:
+    """A table of file names and classes becomes a catalogue of pictures without titles."""
+    write_csv(shop / "files.csv", [("file", "label"), *((f"{n}.png", f"S{n % 2}") for n in range(4))])
+    columns = ["--id-column", "file", "--image-column", "file", "--no-titles", "--category-column", "label"]
+    result = run("import", shop / "files.csv", "--pictures", shop / "pictures", "-o", shop / "catalogue", *columns)
+    assert result.exit_code == 0, result.output
+    products = Catalogue.open(shop / "catalogue").products()
+    assert [(product.id, product.title) for product in products] == [(f"{n}.png", "") for n in range(4)]
+    assert all(product.picture for product in products)

@@ -9,11 +9,12 @@ import pytest
 
 from aisle_training.catalogue import Catalogue, CatalogueError
 from aisle_training.catalogue.catalogue import REPORT_NAME
-from aisle_training.catalogue.csv_records import CsvColumns, read_csv
 from aisle_training.catalogue.import_report import UnreadablePicture
 from aisle_training.catalogue.importer import import_catalogue
 from aisle_training.catalogue.picture_sources import FoundPicture, RefusedPicture, open_pictures
 from aisle_training.catalogue.records import Record, SkippedRow, SkipReason
+from aisle_training.catalogue.tables.columns import Columns
+from aisle_training.catalogue.tables.csv_records import read_csv
 from tests.unit.training.catalogue.drawing import PicturesInMemory, draw, encode, record, write_csv, write_tar
 
 MUG, CUP = encode(draw(1)), encode(draw(2), "JPEG")
@@ -24,6 +25,9 @@ class FailingPictures:
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
+
+    def resolve(self, text: str) -> str | RefusedPicture:
+        return text
 
     def read(self, wanted: Collection[str]) -> Iterator[FoundPicture | RefusedPicture]:
         yield FoundPicture("1.png", MUG)
@@ -77,7 +81,7 @@ def test_shop(tmp_path: Path) -> None:
     )
     steps: list[tuple[int, int]] = []
     report = import_catalogue(
-        read_csv(table, CsvColumns("sku", "name", ("aisle", "shelf"), image="file")),
+        read_csv(table, Columns("sku", ("name",), ("aisle", "shelf"), image="file")),
         open_pictures(archive),
         tmp_path / "catalogue",
         progress=lambda done, wanted: steps.append((done, wanted)),

@@ -7,28 +7,28 @@ from pathlib import Path
 import pytest
 
 from aisle_training.catalogue import Catalogue, select_classes
-from aisle_training.catalogue.csv_records import CsvColumns, read_csv
 from aisle_training.catalogue.duplicates import title_key
+from aisle_training.catalogue.fashion_layout import open_fashion
 from aisle_training.catalogue.grouped_split import split_products
 from aisle_training.catalogue.importer import import_catalogue
-from aisle_training.catalogue.picture_sources import open_pictures
+from aisle_training.catalogue.picture_sources import NoPictures
 from aisle_training.catalogue.split_report import measure_split
+from aisle_training.catalogue.tables.columns import Columns
+from aisle_training.catalogue.tables.csv_records import read_csv
 
 REPOSITORY = Path(__file__).parents[4]
-FASHION = Path(os.environ.get("AISLE_DATA", REPOSITORY.parent / "shared" / "data")) / "fashion"
+DATA = Path(os.environ.get("AISLE_DATA", REPOSITORY.parent / "shared" / "data"))
+FASHION, TOROB = DATA / "fashion", DATA / "torob"
 
 pytestmark = [
     pytest.mark.data,
-    pytest.mark.skipif(not FASHION.is_dir(), reason=f"there is no folder {FASHION}: set AISLE_DATA to the data folder"),
+    pytest.mark.skipif(not DATA.is_dir(), reason=f"there is no folder {DATA}: set AISLE_DATA to the data folder"),
 ]
 
 
 def test_fashion_catalogue(tmp_path: Path) -> None:
     """The whole fashion catalogue is imported without a loss, and its split keeps every class within 5 points."""
-    columns = CsvColumns("id", "productDisplayName", ("masterCategory", "subCategory", "articleType"))
-    report = import_catalogue(
-        read_csv(FASHION / "styles.csv", columns), open_pictures(FASHION / "images.tar"), tmp_path / "fashion"
-    )
+    report = import_catalogue(*open_fashion(FASHION), tmp_path / "fashion")
     with (FASHION / "styles.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert (report.rows_read, report.rows_kept, report.skipped) == (len(rows), len(rows), [])
@@ -51,3 +51,13 @@ def test_fashion_catalogue(tmp_path: Path) -> None:
             if key:
                 splits_by_key.setdefault(key, set()).add(split_by_id[product.id])
     assert all(len(splits) == 1 for splits in splits_by_key.values())
+
+
+def test_torob_catalogue(tmp_path: Path) -> None:
+    """The Persian titles become a catalogue without a loss, both titles of a product in one."""
+    columns = Columns(None, ("name1", "name2"), ("cat_id",), image_pattern=None)
+    report = import_catalogue(read_csv(TOROB / "titles.csv", columns), NoPictures(), tmp_path / "torob")
+    assert (report.rows_read, report.rows_kept, report.skipped) == (8822, 8822, [])
+    products = Catalogue.open(tmp_path / "torob").products()
+    assert len({product.category for product in products}) == 11
+    assert all(product.title and product.picture is None for product in products)

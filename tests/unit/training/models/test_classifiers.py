@@ -128,3 +128,27 @@ def test_fusion_temperature_is_set_for_its_inputs_alone(tmp_path: Path, generato
     after = run.load_classifier("fusion_classifier").predict(inputs, verbose=0)["PROBABILITIES"]
     np.testing.assert_allclose(after[0], before[0], rtol=1e-5)
     np.testing.assert_allclose(after[1], 1 / CLASSES, atol=0.02)
+
+
+def test_fusion_starts_from_what_the_classifiers_know(generator: np.random.Generator):
+    """Untrained, fusion with one input missing is the other's classifier, and with both it multiplies their votes."""
+    image = ImageClassifier(CLASSES, picture_size=32, network="convnet", width=0.25)
+    title = TitleClassifier(CLASSES, vocabulary_size=50, length=12, token_size=8, filters=8, embedding_size=16)
+    fusion = FusionClassifier(CLASSES, image.embedding_size, title.embedding_size, hidden_size=8)
+    fusion.start_from(image, title)
+    of_image = image.predict(generator.integers(0, 256, (3, 32, 32, 3), dtype=np.uint8), verbose=0)
+    of_title = title.predict(generator.integers(1, 50, (3, 12), dtype=np.int32), verbose=0)
+    product = of_image["PROBABILITIES"] * of_title["PROBABILITIES"]
+    expected = {
+        (1, 0): of_image["PROBABILITIES"],
+        (0, 1): of_title["PROBABILITIES"],
+        (1, 1): product / product.sum(axis=1, keepdims=True),
+    }
+    for (image_present, title_present), probabilities in expected.items():
+        inputs = {
+            "IMAGE_EMBEDDING": of_image["EMBEDDING"],
+            "TITLE_EMBEDDING": of_title["EMBEDDING"],
+            "IMAGE_PRESENT": np.full((3, 1), image_present, dtype=np.float32),
+            "TITLE_PRESENT": np.full((3, 1), title_present, dtype=np.float32),
+        }
+        np.testing.assert_allclose(fusion.predict(inputs, verbose=0)["PROBABILITIES"], probabilities, rtol=1e-4)

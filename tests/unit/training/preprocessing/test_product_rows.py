@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aisle_training.preprocessing.product_rows import ProductRow, read_rows
+from aisle_training.preprocessing.product_rows import ProductRow, read_rows, read_titles
 
 
 def column(*elements: bytes) -> np.ndarray:
@@ -14,13 +14,13 @@ def column(*elements: bytes) -> np.ndarray:
 def test_both_inputs() -> None:
     """Pictures and titles are paired row by row, and either may be empty in a row."""
     rows = read_rows(column(b"a", b"", b"c"), column(b"x", b"y", b""))
-    assert rows == [ProductRow(b"a", b"x"), ProductRow(b"", b"y"), ProductRow(b"c", b"")]
+    assert rows == [ProductRow(b"a", "x"), ProductRow(b"", "y"), ProductRow(b"c", "")]
 
 
 def test_one_input() -> None:
     """An absent input is missing in every row of the other."""
-    assert read_rows(column(b"a", b"b"), None) == [ProductRow(b"a", b""), ProductRow(b"b", b"")]
-    assert read_rows(None, column(b"x")) == [ProductRow(b"", b"x")]
+    assert read_rows(column(b"a", b"b"), None) == [ProductRow(b"a", ""), ProductRow(b"b", "")]
+    assert read_rows(None, column(b"x")) == [ProductRow(b"", "x")]
 
 
 def test_neither_input() -> None:
@@ -38,9 +38,16 @@ def test_row_with_nothing(blank: bytes) -> None:
         read_rows(None, column(blank))
 
 
-def test_title_of_other_bytes_counts_as_one() -> None:
-    """A title that is not UTF-8 is present: it is refused where titles are read, with a reason."""
-    assert read_rows(column(b""), column(b"\xff")) == [ProductRow(b"", b"\xff")]
+def test_title_of_other_bytes() -> None:
+    """A title that is not UTF-8 is refused where rows are judged, and missing where only titles are read."""
+    with pytest.raises(ValueError, match=r"^row 1: the title is not UTF-8: byte 0 is 0xff$"):
+        read_rows(column(b"a", b"b"), column(b"x", b"\xff"))
+    assert read_titles(column(b"a", b"b"), column(b"x", b"\xff")) == ["x", ""]
+
+
+def test_titles_of_pictures_alone() -> None:
+    """Where no titles came, each picture has a missing one."""
+    assert read_titles(column(b"a", b"b"), None) == ["", ""]
 
 
 def test_numbers_of_rows_disagree() -> None:

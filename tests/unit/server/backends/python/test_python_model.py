@@ -318,12 +318,6 @@ EXECUTE = "    def execute(self, requests): pass\n"
             InvalidArgumentError,
             "failed to complete its configuration: ValueError: configuration specified max_batch_size 8",
         ),
-        (
-            "class TritonPythonModel:\n    @staticmethod\n    def auto_complete_config(config):\n"
-            "        config.set_model_transaction_policy({'decoupled': True})\n        return config\n" + EXECUTE,
-            UnsupportedError,
-            "asks for decoupled responses",
-        ),
     ],
 )
 def test_code_that_cannot_be_loaded_is_told(opened, code, error_class, text):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aisle_server.backends.python import triton_python_backend_utils as pb_utils
 from aisle_server.backends.python.errors import TritonError
-from aisle_server.backends.python.inference import InferenceRequest
+from aisle_server.backends.python.request import InferenceRequest
 from aisle_server.model_config.json_form import from_json_form, to_json_form
 from aisle_server.model_config.schema import ModelConfig, ModelInput
 from tests.support.inference_requests import inference_request
@@ -183,19 +183,20 @@ class TestRequestAndResponse:
             pb_utils.TritonError("text", 42)
 
     def test_what_this_server_does_not_offer_is_said_in_words(self):
-        """Calling other models, decoupled responses and rescheduling are refused with a plain text."""
+        """Answering a request of one's own and rescheduling are refused with a plain text."""
         request = pb_utils.InferenceRequest(model_name="other", inputs=[], requested_output_names=["Y"])
-        for call in (request.exec, request.get_response_sender):
-            with pytest.raises(pb_utils.TritonModelException, match="not supported by this server"):
-                call()
+        with pytest.raises(pb_utils.TritonModelException, match="has no response sender"):
+            request.get_response_sender()
         with pytest.raises(pb_utils.TritonModelException, match="rescheduling"):
             request.set_release_flags(pb_utils.TRITONSERVER_REQUEST_RELEASE_RESCHEDULE)
         request.set_release_flags(pb_utils.TRITONSERVER_REQUEST_RELEASE_ALL)
 
-    async def test_calling_another_model_without_waiting_is_refused_too(self):
-        """async_exec answers as exec does."""
-        with pytest.raises(pb_utils.TritonModelException, match="use an ensemble"):
-            await pb_utils.InferenceRequest(model_name="other").async_exec()
+    async def test_other_models_are_executed_from_a_model_alone(self):
+        """Outside of a model's code, and without a model's name, nothing can be executed; both ways say so."""
+        with pytest.raises(pb_utils.TritonModelException, match="from a model's code alone"):
+            pb_utils.InferenceRequest(model_name="other").exec()
+        with pytest.raises(pb_utils.TritonModelException, match="expected model_name"):
+            await pb_utils.InferenceRequest().async_exec()
 
 
 class TestModelConfig:

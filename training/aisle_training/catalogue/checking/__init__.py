@@ -1,0 +1,1 @@
+"""Looking a catalogue over before it is trained on: what is double, contradictory, blank, rare or likely wrong."""
