@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping
+from ctypes.util import find_library
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -64,6 +65,23 @@ BACKENDS: Mapping[str, RegisteredBackend] = MappingProxyType(
 )
 
 
+def backends_on_gpus() -> frozenset[str]:
+    """Return the backends whose models execute on a GPU when there is one and the configuration leaves the choice.
+
+    A model of the python backend is told, and does what it likes. ONNX Runtime comes with or without CUDA; it is asked. TensorFlow
+    would take seconds to ask, and finds no GPU unless CUDA's library for networks is there.
+    """
+    backends = {"python"}
+    if _is_installed("nvidia.cudnn") or find_library("cudnn"):
+        backends.add("tensorflow")
+    if _is_installed("onnxruntime"):
+        import onnxruntime
+
+        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            backends.add("onnxruntime")
+    return frozenset(backends)
+
+
 def open_model(config: ModelConfig, version: int, version_directory: Path, options: BackendOptions) -> BackendModel:
     """Open a version of a model with the backend that its configuration names. Blocks for as long as loading takes.
 
@@ -84,7 +102,7 @@ def open_model(config: ModelConfig, version: int, version_directory: Path, optio
         raise InvalidArgumentError(
             f"unknown backend '{config.backend}' for model '{config.name}'; expected one of {', '.join(sorted(BACKENDS))}"
         )
-    if backend.library and importlib.util.find_spec(backend.library) is None:
+    if backend.library and not _is_installed(backend.library):
         raise UnsupportedError(
             f"model '{config.name}' needs the backend '{config.backend}', whose library is not installed here;"
             f" install it with: pip install 'aisle[{backend.extra}]'"
@@ -95,3 +113,10 @@ def open_model(config: ModelConfig, version: int, version_directory: Path, optio
             " model_transaction_policy from its configuration"
         )
     return backend.factory()(config, version, version_directory, options)
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # not even what it is a part of
+        return False

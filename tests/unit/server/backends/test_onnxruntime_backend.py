@@ -1,5 +1,7 @@
 """The ONNX Runtime backend, on networks of one or two nodes."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -258,6 +260,15 @@ def test_the_process_sets_the_default_batch_size(version_directory, arithmetic):
     wrong = BackendOptions(settings={"default-max-batch-size": "many"})
     with pytest.raises(InvalidArgumentError, match="'default-max-batch-size' is 'many'"):
         open_onnxruntime_model(ModelConfig("m"), 1, version_directory, wrong)
+
+
+def test_a_strict_process_takes_a_configuration_as_it_is(version_directory, arithmetic):
+    """With --disable-auto-complete-config nothing is filled in, and what is missing or wrong is told."""
+    strict = BackendOptions(auto_complete_config=False)
+    whole = replace(arithmetic.config, dynamic_batching=None)
+    assert open_onnxruntime_model(whole, 1, version_directory, strict).config == whole
+    with pytest.raises(InvalidArgumentError, match="configuration expects 0 inputs, model provides 2"):
+        open_onnxruntime_model(ModelConfig("m"), 1, version_directory, strict)
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,6 @@ def test_every_rpc_is_answered_or_has_its_reason() -> None:
     answered = {rpc for rpc in rpcs if hasattr(InferenceServicer, function_name(rpc))}
     assert set(NOT_OFFERED) == rpcs - answered
     assert set(NOT_OFFERED) == {
-        "RepositoryModelLoad",
-        "RepositoryModelUnload",
         "SystemSharedMemoryRegister",
         "CudaSharedMemoryRegister",
         "TraceSetting",
