@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 import pytest
 import tritonclient.grpc as triton
+import tritonclient.http as triton_http
 from onnx import TensorProto, helper
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.utils import InferenceServerException
@@ -438,6 +439,24 @@ def test_instances_change_while_requests_are_answered(explicit: Explicit) -> Non
     explicit.client.load_model("grow")
     assert seconds_for_four() >= 0.55
     assert explicit.client.get_inference_statistics("grow").model_stats[0].inference_count == 12
+
+
+def test_models_are_loaded_over_http_as_over_grpc(explicit: Explicit) -> None:
+    """The same model, configuration, files and texts, by the other door."""
+    write_identity_model(explicit.repository, "by_http")
+    with triton_http.InferenceServerClient(explicit.process.http) as web:
+        web.load_model("by_http")
+        assert explicit.client.is_model_ready("by_http")
+        web.load_model("by_http", config=config_json(max_batch_size=3))
+        assert web.get_model_config("by_http")["max_batch_size"] == 3
+        web.load_model("by_http", config=config_json(), files={"file:9/empty": b""})
+        assert web.get_model_metadata("by_http")["versions"] == ["9"]
+        with pytest.raises(InferenceServerException) as caught:
+            web.load_model("not_there")
+        assert (caught.value.status(), caught.value.message()) == ("500", failed_to_poll("not_there"))
+        web.unload_model("by_http")
+        assert not explicit.client.is_model_ready("by_http")
+        assert "by_http" in {line["name"] for line in web.get_model_repository_index()}
 
 
 @pytest.mark.parametrize("mode", ["none", "poll"])

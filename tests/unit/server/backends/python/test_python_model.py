@@ -5,6 +5,7 @@ import logging
 import sys
 import textwrap
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,16 +41,19 @@ def respond(*tensors, **arguments):
 """
 
 
+OPTIONS = BackendOptions()
+
+
 @pytest.fixture
 def opened(tmp_path):
     """Opens models from their code, and closes them at the end of the test."""
     models = []
 
-    def open_(code, config=CONFIG, filename="model.py"):
+    def open_(code, config=CONFIG, filename="model.py", options=OPTIONS):
         directory = tmp_path / "m" / "1"
         directory.mkdir(parents=True, exist_ok=True)
         (directory / filename).write_text(HEAD + textwrap.dedent(code))
-        models.append(open_model(config, 1, directory, BackendOptions()))
+        models.append(open_model(config, 1, directory, options))
         return models[-1]
 
     yield open_
@@ -285,6 +289,23 @@ def test_a_model_completes_its_configuration(opened):
     assert model.config.max_batch_size == 16
     (result,) = model.create_instance("m_0", Device()).execute([inference_request(1)]).results
     assert result.output("Y").data.tolist() == [[0]]
+
+
+def test_a_model_does_not_complete_its_configuration_in_a_strict_process(opened):
+    """With --disable-auto-complete-config the model's own function is not asked either, wherever the model runs."""
+    code = """
+    class TritonPythonModel:
+        @staticmethod
+        def auto_complete_config(config):
+            config.set_max_batch_size(16)
+            return config
+        def execute(self, requests):
+            pass
+    """
+    for parameters in ({}, {"EXECUTION_PROCESS": "own"}):
+        config = replace(CONFIG, parameters=parameters)
+        assert opened(code, config).config.max_batch_size == 16
+        assert opened(code, config, options=BackendOptions(auto_complete_config=False)).config == config
 
 
 EXECUTE = "    def execute(self, requests): pass\n"
