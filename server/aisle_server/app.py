@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NoReturn, Protocol
 
@@ -23,13 +23,15 @@ from aisle_server.frontends.forwarding import HeaderForwarding
 from aisle_server.frontends.grpc.health import HealthServicer
 from aisle_server.frontends.grpc.server import GrpcEndpoint
 from aisle_server.frontends.grpc.servicer import InferenceServicer
+from aisle_server.frontends.host_metrics import HostMetrics
 from aisle_server.frontends.http.routes import inference_app, metrics_app
 from aisle_server.frontends.http.server import HttpEndpoint
 from aisle_server.frontends.metrics import render_metrics
 from aisle_server.frontends.model_metrics import render_model_metrics
+from aisle_server.frontends.shared_memory import SharedMemoryRegions
 from aisle_server.inference_server import InferenceServer
 from aisle_server.instance_group import ModelCalls
-from aisle_server.options import GrpcOptions, HttpOptions, ServerOptions
+from aisle_server.options import GrpcOptions, HttpOptions, MetricsOptions, ServerOptions
 from aisle_server.repository.lifecycle import ModelRepository
 from aisle_server.repository.loader import VersionLoader
 from aisle_server.scheduling.clock import SystemClock
@@ -107,22 +109,30 @@ def _build_endpoints(
     """Return the endpoints that are allowed, in the order of their start: gRPC last, so that it is stopped first."""
     endpoints: list[tuple[str, Endpoint]] = []
     admission = Admission(options.max_inflight_requests)
+    regions = SharedMemoryRegions(is_allowed=options.allow_client_shm)
+
+    def servicer(door: GrpcOptions | HttpOptions) -> InferenceServicer:
+        # Each door refuses what is new when it is closed itself, and forwards headers of its own.
+        forwarding = HeaderForwarding(door.header_forward_pattern)
+        return InferenceServicer(server, admission=admission, forwarding=forwarding, regions=regions)
+
     if options.http is not None:
-        servicer = _servicer(server, admission, options.http)
-        endpoints.append(("HTTPService", HttpEndpoint(inference_app(server, servicer, options.http), options.http)))
+        app = inference_app(server, servicer(options.http), options.http)
+        endpoints.append(("HTTPService", HttpEndpoint(app, options.http)))
     if options.metrics is not None:
-        sources = [lambda: render_metrics(server), lambda: render_model_metrics(model_metrics)]
+        sources = _metric_sources(server, model_metrics, options.metrics)
         endpoints.append(("Metrics Service", HttpEndpoint(metrics_app(sources), options.metrics)))
     if options.grpc is not None:
-        servicer = _servicer(server, admission, options.grpc)
-        grpc_endpoint = GrpcEndpoint(servicer, HealthServicer(server), options.grpc)
+        grpc_endpoint = GrpcEndpoint(servicer(options.grpc), HealthServicer(server), options.grpc)
         endpoints.append(("GRPCInferenceService", grpc_endpoint))
     return endpoints
 
 
-def _servicer(server: InferenceServer, admission: Admission, door: GrpcOptions | HttpOptions) -> InferenceServicer:
-    """Return what answers at one door: each refuses what is new when it is closed itself, and forwards headers of its own."""
-    return InferenceServicer(server, admission=admission, forwarding=HeaderForwarding(door.header_forward_pattern))
+def _metric_sources(
+    server: InferenceServer, model_metrics: MetricFamilies, options: MetricsOptions
+) -> list[Callable[[], str]]:
+    sources = [lambda: render_metrics(server, options.config), lambda: render_model_metrics(model_metrics)]
+    return [*sources, HostMetrics().render] if options.allow_cpu_metrics else sources
 
 
 async def _load_and_wait(server: InferenceServer, told_to_stop: asyncio.Event, options: ServerOptions) -> int:

@@ -200,10 +200,30 @@ class HttpOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """Which metrics of inference are given.
+
+    Attributes:
+        counter_latencies: Sums of durations.
+        histogram_latencies: Histograms of durations.
+    """
+
+    counter_latencies: bool = True
+    histogram_latencies: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsOptions(HttpOptions):
-    """The endpoint that Prometheus reads, HTTP as well."""
+    """The endpoint that Prometheus reads, HTTP as well.
+
+    Attributes:
+        config: Which metrics of inference are given.
+        allow_cpu_metrics: Give the processors' and the memory's.
+    """
 
     port: int = 8002
+    config: MetricsConfig = MetricsConfig()
+    allow_cpu_metrics: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +238,7 @@ class ServerOptions:
         strict_readiness: Ready means that every model is ready, not merely that the process is up.
         backend_config: Backend -> its settings.
         max_inflight_requests: Inference requests under way, over gRPC and HTTP together; 0 for no bound.
+        allow_client_shm: Callers may register shared memory: whatever the server's user keeps there, they can read and write.
         log_verbose: 0 for what an operator wants to know, 1 and above for what a developer wants to know.
         log_format: Tritonserver's: `default` (`I1121 09:30:00.123456 7 app] ...`) or `ISO8601`.
         grpc: The inference protocol; None when it is not allowed.
@@ -235,6 +256,7 @@ class ServerOptions:
     strict_readiness: bool = True
     backend_config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     max_inflight_requests: int = 16384
+    allow_client_shm: bool = False
     log_verbose: int = 0
     log_format: Literal["default", "ISO8601"] = "default"
     grpc: GrpcOptions | None = GrpcOptions()

@@ -116,9 +116,15 @@ def test_what_is_not_offered_says_so(client: triton.InferenceServerClient) -> No
         client.load_model("identity")
     with refused(StatusCode.UNIMPLEMENTED, "unloading models on demand is not offered..."):
         client.unload_model("identity")
-    with refused(StatusCode.UNIMPLEMENTED, "Client shared memory is disabled."):
+    with refused(
+        StatusCode.UNIMPLEMENTED,
+        "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable.",
+    ):
         client.register_system_shared_memory("r", "/k", 64)
-    with refused(StatusCode.UNIMPLEMENTED, "Client shared memory is disabled."):
+    with refused(
+        StatusCode.UNIMPLEMENTED,
+        "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable.",
+    ):
         client.register_cuda_shared_memory("r", b"", 0, 64)
     with refused(StatusCode.UNIMPLEMENTED, "tracing is not offered"):
         client.get_trace_settings()

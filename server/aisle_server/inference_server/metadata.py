@@ -16,6 +16,7 @@ EXTENSIONS: Final = (
     "classification",
     "schedule_policy",
     "model_configuration",
+    "system_shared_memory",
     "binary_tensor_data",
     "parameters",
     "statistics",

@@ -16,16 +16,18 @@ from typing import Any, Final, NamedTuple
 
 from aisle_protocol.generated import grpc_service_pb2 as pb
 from aisle_server import messages
-from aisle_server.errors import InferenceServerError, NotFoundError, UnavailableError, UnsupportedError
+from aisle_server.errors import InferenceServerError, UnavailableError, UnsupportedError
 from aisle_server.frontends.admission import Admission
 from aisle_server.frontends.classification import classify
 from aisle_server.frontends.forwarding import HeaderForwarding
 from aisle_server.frontends.grpc import describe
 from aisle_server.frontends.grpc.call import Call
-from aisle_server.frontends.grpc.convert import decode_class_counts, decode_request, encode_response
+from aisle_server.frontends.grpc.convert import decode_class_counts, decode_placements, decode_request, encode_response
 from aisle_server.frontends.grpc.parameters import EMPTY_FINAL_RESPONSE
+from aisle_server.frontends.grpc.shared_memory_rpcs import SharedMemoryRpcs
 from aisle_server.frontends.grpc.streaming import answer_stream
 from aisle_server.frontends.model_version import parse_model_version
+from aisle_server.frontends.shared_memory import SharedMemoryRegions
 from aisle_server.frontends.status import told
 from aisle_server.inference import InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.inference_server import InferenceServer
@@ -38,14 +40,12 @@ _FINAL_RESPONSE: Final = "triton_final_response"
 NOT_OFFERED: Final = {
     "RepositoryModelLoad": "loading models on demand is not offered; models are loaded when the server starts",
     "RepositoryModelUnload": "unloading models on demand is not offered; models are unloaded when the server stops",
-    "SystemSharedMemoryRegister": messages.SHARED_MEMORY_DISABLED,
-    "CudaSharedMemoryRegister": messages.SHARED_MEMORY_DISABLED,
     "TraceSetting": "tracing is not offered",
     "LogSettings": "log settings cannot be read or changed over the network",
 }
 
 
-class InferenceServicer:
+class InferenceServicer(SharedMemoryRpcs):
     """Answers the RPCs out of an inference server."""
 
     def __init__(
@@ -54,6 +54,7 @@ class InferenceServicer:
         *,
         admission: Admission | None = None,
         forwarding: HeaderForwarding | None = None,
+        regions: SharedMemoryRegions | None = None,
     ) -> None:
         """Answer for a server.
 
@@ -61,7 +62,9 @@ class InferenceServicer:
             server: Has the models.
             admission: Bounds the inference requests under way; None for no bound.
             forwarding: Picks the headers that become parameters; None for none of them.
+            regions: Shared memory that tensors may lie in; None for none.
         """
+        super().__init__(regions or SharedMemoryRegions())
         self._server = server
         self._admission = admission or Admission()
         self._forwarding = forwarding or HeaderForwarding()
@@ -184,34 +187,6 @@ class InferenceServicer:
 
         await answer_stream(requests, answer, call.send, self._stopping)
 
-    async def system_shared_memory_status(
-        self, message: pb.SystemSharedMemoryStatusRequest, call: Call
-    ) -> pb.SystemSharedMemoryStatusResponse:
-        """Tell that no region is registered. Clients ask before anything else, whether or not they use any."""
-        if message.name:
-            raise NotFoundError(messages.unknown_shared_memory_status("system", message.name))
-        return pb.SystemSharedMemoryStatusResponse()
-
-    async def system_shared_memory_unregister(
-        self, message: pb.SystemSharedMemoryUnregisterRequest, call: Call
-    ) -> pb.SystemSharedMemoryUnregisterResponse:
-        """Forget regions, of which there are none."""
-        return pb.SystemSharedMemoryUnregisterResponse()
-
-    async def cuda_shared_memory_status(
-        self, message: pb.CudaSharedMemoryStatusRequest, call: Call
-    ) -> pb.CudaSharedMemoryStatusResponse:
-        """Tell that no region is registered."""
-        if message.name:
-            raise NotFoundError(messages.unknown_shared_memory_status("cuda", message.name))
-        return pb.CudaSharedMemoryStatusResponse()
-
-    async def cuda_shared_memory_unregister(
-        self, message: pb.CudaSharedMemoryUnregisterRequest, call: Call
-    ) -> pb.CudaSharedMemoryUnregisterResponse:
-        """Forget regions, of which there are none."""
-        return pb.CudaSharedMemoryUnregisterResponse()
-
     async def _admitted(self, request: InferenceRequest) -> AsyncGenerator[StreamedResponse, None]:
         with self._admission:
             async with aclosing(self._server.stream(request)) as responses:
@@ -236,12 +211,13 @@ class InferenceServicer:
             return False
 
     def _prepared(self, message: pb.ModelInferRequest, config: ModelConfig, version: int, caller: _Caller) -> _Asked:
-        request = decode_request(message, config, version, caller.deadline_ns)
+        request = decode_request(message, config, version, caller.deadline_ns, self._regions)
         if caller.forwarded:
             request = request.changed(parameters={**request.parameters, **caller.forwarded})
         if not message.outputs:
             return _Asked(request, lambda response: encode_response(response, response.outputs))
         class_counts = decode_class_counts(message)
+        placements = decode_placements(message, self._regions)
         # Looked up now: when the answer comes, the version may be on its way out.
         labels = {name: self._server.labels(config.name, version, name) or () for name in class_counts}
 
@@ -254,6 +230,7 @@ class InferenceServicer:
                     else tensor
                     for tensor in response.outputs
                 ],
+                placements,
             )
 
         return _Asked(request, encode)

@@ -14,6 +14,7 @@ from aisle_server.options import (
     GrpcOptions,
     HttpOptions,
     KeepaliveOptions,
+    MetricsConfig,
     MetricsOptions,
     Restriction,
     ServerOptions,
@@ -55,6 +56,7 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         "--strict-readiness": "false",
         "--backend-config": "onnxruntime,threads=2",
         "--max-inflight-requests": 6,
+        "--allow-client-shm": "true",
         "--log-verbose": 1,
         "--log-format": "ISO8601",
         "--grpc-address": "0.0.0.0",
@@ -84,6 +86,8 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         "--http-header-timeout-secs": 5,
         "--metrics-address": "0.0.0.2",
         "--metrics-port": 3,
+        "--metrics-config": "counter_latencies=false",
+        "--allow-cpu-metrics": "false",
     }
     declared = {name for parameter in serve.params for name in parameter.opts}
     assert set(flags) == declared - {"--allow-grpc", "--allow-http", "--allow-metrics"}
@@ -96,6 +100,7 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         strict_readiness=False,
         backend_config={"onnxruntime": {"threads": "2"}},
         max_inflight_requests=6,
+        allow_client_shm=True,
         log_verbose=1,
         log_format="ISO8601",
         grpc=GrpcOptions(
@@ -109,7 +114,7 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
             header_forward_pattern="^g",
         ),
         http=HttpOptions("0.0.0.1", 2, 4, 5, (Restriction(("inference",), "K", "w"),), "^h"),
-        metrics=MetricsOptions("0.0.0.2", 3),
+        metrics=MetricsOptions("0.0.0.2", 3, config=MetricsConfig(counter_latencies=False), allow_cpu_metrics=False),
     )
 
 
@@ -128,6 +133,16 @@ def test_an_endpoint_may_be_forbidden(tmp_path: Path, flag: str, field: str) -> 
         (["--metrics-port=65536"], "--metrics-port is 65536; expected 0 (any free port) to 65535"),
         (["--grpc-port=-1"], "--grpc-port is -1; expected 0 (any free port) to 65535"),
         (["--allow-grpc=false", "--allow-http=false"], "--allow-grpc and --allow-http are both off"),
+        (
+            ["--metrics-config=summary_latencies=true"],
+            "--metrics-config is 'summary_latencies=true'; summaries are not offered",
+        ),
+        (
+            ["--metrics-config=counter_latencies=1"],
+            "--metrics-config is 'counter_latencies=1'; expected counter_latencies or histogram_latencies",
+        ),
+        (["--max-inflight-requests=-1"], "--max-inflight-requests is -1; expected 0 (no bound) or more"),
+        (["--http-max-input-size=0"], "--http-max-input-size is 0; expected 1 or more bytes"),
         (["--exit-timeout-secs=-1"], "--exit-timeout-secs is -1; expected 0 or more"),
         (["--grpc-max-message-bytes=0"], "--grpc-max-message-bytes is 0; expected 1 to 2147483647"),
         (["--backend-config=onnxruntime"], "--backend-config is 'onnxruntime'; expected <backend>,<key>=<value>"),
