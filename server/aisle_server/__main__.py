@@ -55,6 +55,12 @@ def _keepalive(name: str, field: str, text: str) -> Callable[[Any], Any]:
     multiple=True,
     help="Setting of a backend; may be given more than once.",
 )
+@click.option(
+    "--cache-config",
+    metavar="CACHE,KEY=VALUE",
+    multiple=True,
+    help="Cache of responses: local,size=BYTES. Models with response_cache { enable: true } use it.",
+)
 @_flag("--max-inflight-requests", ServerOptions, "Inference requests under way before more are refused; 0: no bound.")
 @_flag("--allow-client-shm", ServerOptions, "Callers may register system shared memory and keep tensors there.")
 @_flag("--log-verbose", ServerOptions, "0, or 1 for what a developer wants to know.")
@@ -211,6 +217,7 @@ def options_of(flags: dict[str, Any]) -> ServerOptions:
         exit_on_error=flags["exit_on_error"],
         strict_readiness=flags["strict_readiness"],
         backend_config=_backend_config(flags["backend_config"]),
+        response_cache_bytes=_response_cache_bytes(flags["cache_config"]),
         max_inflight_requests=flags["max_inflight_requests"],
         allow_client_shm=flags["allow_client_shm"],
         log_verbose=flags["log_verbose"],
@@ -219,6 +226,17 @@ def options_of(flags: dict[str, Any]) -> ServerOptions:
         http=http if flags["allow_http"] else None,
         metrics=metrics if flags["allow_metrics"] else None,
     )
+
+
+def _response_cache_bytes(texts: Sequence[str]) -> int:
+    size_bytes = 0
+    for text in texts:
+        cache, _, setting = text.partition(",")
+        key, _, value = setting.partition("=")
+        if (cache, key) != ("local", "size") or not value.isdecimal():
+            raise ValueError(f"--cache-config is '{text}'; expected local,size=<bytes>")
+        size_bytes = int(value)
+    return size_bytes
 
 
 def _backend_config(texts: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -35,6 +35,7 @@ from aisle_server.options import GrpcOptions, HttpOptions, MetricsOptions, Serve
 from aisle_server.repository.lifecycle import ModelRepository
 from aisle_server.repository.loader import VersionLoader
 from aisle_server.scheduling.clock import SystemClock
+from aisle_server.scheduling.response_cache import ResponseCache
 
 _log = logging.getLogger(__name__)
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -93,6 +94,7 @@ def _build_server(options: ServerOptions, model_metrics: MetricFamilies) -> Infe
         backend_settings=options.backend_config,
         model_caller=model_calls,
         metrics=model_metrics,
+        response_cache=ResponseCache(options.response_cache_bytes) if options.response_cache_bytes else None,
     )
     repository = ModelRepository(options.model_repositories, loader)
     return InferenceServer(

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from aisle_server.errors import InferenceServerError
 
 ParameterValue: TypeAlias = bool | int | float | str
+# A number of 64 bits or a text; 0 and the empty text stand for none.
+SequenceId: TypeAlias = int | str
 
 LATEST_VERSION = -1
 _NO_PARAMETERS: Mapping[str, ParameterValue] = MappingProxyType({})
@@ -75,6 +77,9 @@ class InferenceRequest:
         deadline_ns: Monotonic time after which nobody waits for the answer; None for never.
         batch_size: Rows; 1 when the model has no batch dimension, or when no input came.
         cancellation: The caller's leaving, for models that look while they execute.
+        sequence_id: Of the sequence that it belongs to; 0 or empty for none.
+        sequence_start: It is the first of its sequence.
+        sequence_end: It is the last of its sequence.
     """
 
     model_name: str
@@ -88,6 +93,9 @@ class InferenceRequest:
     deadline_ns: int | None = None
     batch_size: int = 1
     cancellation: Cancellation = field(default_factory=Cancellation)
+    sequence_id: SequenceId = 0
+    sequence_start: bool = False
+    sequence_end: bool = False
 
     def log_prefix(self) -> str:
         """The words Triton puts before a message about a request, such as `[request id: 7] `."""

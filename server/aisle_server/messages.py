@@ -43,6 +43,24 @@ def scheduler_stopping(log_prefix: str) -> str:
     return f"{log_prefix}Server is stopping, scheduler for model has stopped accepting new inference requests"
 
 
+def sequence_batch_size(model: str) -> str:
+    """A request of a sequence has several rows."""
+    return f"inference request to model '{model}' must specify batch-size 1 due to requirements of sequence batcher"
+
+
+def sequence_id_missing(model: str) -> str:
+    """A request for a model that keeps state does not say which sequence it belongs to."""
+    return f"inference request to model '{model}' must specify a non-zero or non-empty correlation ID"
+
+
+def sequence_not_started(sequence_id: int | str, model: str) -> str:
+    """A request belongs to a sequence that nobody has started, or that was over."""
+    return (
+        f"inference request for sequence {sequence_id} to model '{model}' must specify the START flag on the first request of the"
+        " sequence"
+    )
+
+
 def version_not_integral(text: str) -> str:
     """A version string is no number at all."""
     return (

@@ -237,6 +237,7 @@ class ServerOptions:
         exit_on_error: Stop when a model fails to load at the start.
         strict_readiness: Ready means that every model is ready, not merely that the process is up.
         backend_config: Backend -> its settings.
+        response_cache_bytes: What the answers that are kept for requests that come again may take; 0 keeps none.
         max_inflight_requests: Inference requests under way, over gRPC and HTTP together; 0 for no bound.
         allow_client_shm: Callers may register shared memory: whatever the server's user keeps there, they can read and write.
         log_verbose: 0 for what an operator wants to know, 1 and above for what a developer wants to know.
@@ -255,6 +256,7 @@ class ServerOptions:
     exit_on_error: bool = True
     strict_readiness: bool = True
     backend_config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    response_cache_bytes: int = 0
     max_inflight_requests: int = 16384
     allow_client_shm: bool = False
     log_verbose: int = 0

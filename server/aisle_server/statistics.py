@@ -112,6 +112,9 @@ class StatisticsSnapshot:
         compute_input_histogram: Of requests answered, the gathering of their batch's inputs.
         compute_infer_histogram: Of requests answered, the network.
         compute_output_histogram: Of requests answered, the cutting of their batch's outputs.
+        cache_hit: Requests answered from the response cache, and how long it was searched. They are in `success` too, and in none of
+            the compute figures.
+        cache_miss: Requests that it did not know, and how long it took to search it and to keep the answer.
     """
 
     last_inference_ms: int
@@ -130,6 +133,8 @@ class StatisticsSnapshot:
     compute_input_histogram: DurationHistogram = DurationHistogram()
     compute_infer_histogram: DurationHistogram = DurationHistogram()
     compute_output_histogram: DurationHistogram = DurationHistogram()
+    cache_hit: Duration = Duration()
+    cache_miss: Duration = Duration()
 
     @property
     def fail(self) -> Duration:
@@ -156,6 +161,8 @@ class ModelStatistics:
         self._compute_infer = _DurationBook()
         self._compute_output = _DurationBook()
         self._success_times = _TimesBook()
+        self._cache_hit = [0, 0]
+        self._cache_miss = [0, 0]
         self._batches: dict[int, _TimesBook] = {}
         self._responses: list[_ResponseBook] = []
 
@@ -179,6 +186,27 @@ class ModelStatistics:
         self._compute_infer.add(times.infer_ns)
         self._compute_output.add(times.output_ns)
         self._success_times.add(times)
+
+    def record_cache_hit(self, *, lookup_ns: int) -> None:
+        """Book a request that was answered from the response cache.
+
+        Args:
+            lookup_ns: How long it was searched, which is all that the request took.
+        """
+        self._request.add(lookup_ns)
+        self._queue.add(0)
+        self._cache_hit[0] += 1
+        self._cache_hit[1] += lookup_ns
+
+    def record_cache_miss(self, *, ns: int) -> None:
+        """Book what the response cache cost a request that was answered by an execution, and is booked as such.
+
+        Args:
+            ns: How long it took to search it and to keep the answer.
+        """
+        self._request.add_time(ns)
+        self._cache_miss[0] += 1
+        self._cache_miss[1] += ns
 
     def record_failure(self, *, reason: FailureReason, request_ns: int) -> None:
         """Book a request that had been accepted and failed."""
@@ -233,6 +261,8 @@ class ModelStatistics:
             compute_input_histogram=self._compute_input.histogram(),
             compute_infer_histogram=self._compute_infer.histogram(),
             compute_output_histogram=self._compute_output.histogram(),
+            cache_hit=Duration(*self._cache_hit),
+            cache_miss=Duration(*self._cache_miss),
         )
 
 
@@ -248,6 +278,9 @@ class _DurationBook:
     def add(self, ns: int) -> None:
         self._ns += ns
         self._counts[bisect_left(DURATION_BOUNDS_NS, ns)] += 1
+
+    def add_time(self, ns: int) -> None:
+        self._ns += ns
 
     def total(self) -> Duration:
         return Duration(sum(self._counts), self._ns)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.drawn_catalogue import DrawnProduct, draw_products, write_catalogue
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import ServerProcess, running_server
 
 
 def aisle(*arguments: str | Path, timeout_s: float = 240) -> str:
@@ -57,22 +57,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(products, catalogue, run, table, folder / "onnx", folder / "savedmodel")
 
 
-def _serve(repository: Path) -> Iterator[ServerProcess]:
-    server = ServerProcess(repository)
-    try:
-        server.wait_until_ready(120)
-        yield server
-    finally:
-        server.stop()
-
-
 @pytest.fixture(scope="session")
 def onnx_server(trained: Trained) -> Iterator[ServerProcess]:
     """The ONNX repository, served."""
-    yield from _serve(trained.onnx)
+    with running_server(trained.onnx) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def savedmodel_server(trained: Trained) -> Iterator[ServerProcess]:
     """The SavedModel repository, served."""
-    yield from _serve(trained.savedmodel)
+    with running_server(trained.savedmodel) as server:
+        yield server

@@ -33,8 +33,8 @@ def main() -> None:
     fusion = run.load_classifier("fusion_classifier")
     probabilities = fusion(
         {
-            "IMAGE_EMBEDDING": image["EMBEDDING"],
-            "TITLE_EMBEDDING": title["EMBEDDING"],
+            "IMAGE_EMBEDDING": np.asarray(image["EMBEDDING"]),
+            "TITLE_EMBEDDING": np.asarray(title["EMBEDDING"]),
             "IMAGE_PRESENT": np.array([[float(bool(p["picture"]))] for p in products], np.float32),
             "TITLE_PRESENT": np.array([[float(bool(p["title"]))] for p in products], np.float32),
         }

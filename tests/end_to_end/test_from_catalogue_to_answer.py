@@ -146,7 +146,8 @@ def test_a_bad_product_is_refused_with_words(onnx_server: ServerProcess, title, 
 def test_the_shell_categorizes_a_catalogue(trained: Trained, onnx_server: ServerProcess, tmp_path: Path):
     """`aisle categorize products.csv -o out.csv` answers every row, and a broken picture is the trouble of its own row."""
     folder = trained.catalogue.parent
-    rows = list(csv.DictReader((folder / "products.csv").open(encoding="utf-8")))[:12]
+    with (folder / "products.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))[:12]
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for row in rows:
@@ -159,7 +160,8 @@ def test_the_shell_categorizes_a_catalogue(trained: Trained, onnx_server: Server
         writer.writerows(rows)
     target = tmp_path / "out.csv"
     aisle("categorize", source, "-o", target, "--server", onnx_server.grpc, "--pictures", pictures)
-    answers = list(csv.DictReader(target.open(encoding="utf-8")))
+    with target.open(encoding="utf-8") as file:
+        answers = list(csv.DictReader(file))
     assert [each["id"] for each in answers] == [row["id"] for row in rows]
     assert [bool(each["error"]) for each in answers] == [index == 3 for index in range(12)]
     assert all(each["category"] for index, each in enumerate(answers) if index != 3)

@@ -20,6 +20,7 @@ class Submitted:
     requests: Sequence[InferenceRequest]
     on_done: Callable[[GroupExecution], None]
     exec_start_ns: int
+    instance: int = 0
 
     @property
     def ids(self) -> list[str]:
@@ -39,9 +40,11 @@ class FakeInstanceGroup:
     def idle_count(self) -> int:
         return self.instance_count - len(self.executing)
 
-    def submit(self, requests: Sequence[InferenceRequest], on_done: Callable[[GroupExecution], None]) -> None:
+    def submit(
+        self, requests: Sequence[InferenceRequest], on_done: Callable[[GroupExecution], None], instance: int = 0
+    ) -> None:
         assert self.idle_count > 0, "more batches than instances"
-        submitted = Submitted(requests, on_done, self._clock.now_ns)
+        submitted = Submitted(requests, on_done, self._clock.now_ns, instance)
         self.executing.append(submitted)
         self.batches.append(submitted.ids)
 

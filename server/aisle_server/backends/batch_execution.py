@@ -20,7 +20,7 @@ class BatchExecution:
 
     A batch that fails is run again request by request: values that break a network (an index past the end of an embedding, text that
     is not UTF-8) are told to the caller who sent them, and its neighbours get their answers. Requests that do not stack run one
-    by one as well.
+    by one as well. A model with sequences may have changed its state before it failed, so there the whole batch fails.
     """
 
     def __init__(self, config: ModelConfig, version: int, network: Callable[[Arrays, Sequence[str]], Arrays]) -> None:
@@ -35,6 +35,7 @@ class BatchExecution:
         self._config = config
         self._version = version
         self._network = network
+        self._keeps_state = config.sequence_batching is not None
         self._output_names = tuple(output.name for output in config.outputs)
 
     def execute(self, requests: Sequence[InferenceRequest]) -> Execution:
@@ -45,8 +46,9 @@ class BatchExecution:
         except UnequalRequestsError:
             pass
         except Exception as error:
-            if len(requests) == 1:
-                return Execution([self._told(error)], start_ns, time.monotonic_ns())
+            if len(requests) == 1 or self._keeps_state:
+                told = self._told(error)
+                return Execution([type(told)(told.message) for _ in requests], start_ns, time.monotonic_ns())
         results: list[InferenceResponse | InferenceServerError] = []
         for request in requests:
             try:

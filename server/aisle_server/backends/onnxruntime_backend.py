@@ -125,7 +125,9 @@ class OnnxRuntimeInstance(BackendInstance):
         """Take a session that nobody else runs."""
         self._config = config
         self._session = session
-        self._text_inputs = frozenset(tensor.name for tensor in config.inputs if tensor.datatype == "BYTES")
+        self._text_inputs = frozenset(
+            (*(tensor.name for tensor in config.inputs if tensor.datatype == "BYTES"), *_text_controls(config))
+        )
         self._text_outputs = frozenset(tensor.name for tensor in config.outputs if tensor.datatype == "BYTES")
         self._batch_execution = BatchExecution(config, version, self._run)
 
@@ -155,6 +157,11 @@ class OnnxRuntimeInstance(BackendInstance):
             raise InvalidArgumentError(
                 f"input '{name}' of model '{self._config.name}' has an element that is not UTF-8; expected text"
             ) from error
+
+
+def _text_controls(config: ModelConfig) -> list[str]:
+    controls = () if config.sequence_batching is None else config.sequence_batching.control_inputs
+    return [each.name for each in controls if each.control.tensor_datatype == "BYTES"]
 
 
 def _map_elements(array: npt.NDArray[Any], function: Any) -> npt.NDArray[Any]:

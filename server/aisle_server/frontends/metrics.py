@@ -69,7 +69,26 @@ _METRICS: Final = (
         "nv_model_load_duration_secs", "gauge", "Seconds that loading the model took", lambda row: row.load_duration_s
     ),
 )
-_COUNTER_LATENCIES: Final = frozenset(each.name for each in _METRICS if each.name.endswith("_duration_us"))
+# Of models with a response cache alone.
+_CACHE_METRICS: Final = (
+    _counter("nv_cache_num_hits_per_model", "Requests answered from the response cache", lambda s: s.cache_hit.count),
+    _counter(
+        "nv_cache_num_misses_per_model",
+        "Requests that the response cache did not know",
+        lambda s: s.cache_miss.count,
+    ),
+    _counter(
+        "nv_cache_hit_duration_per_model",
+        "Microseconds spent on requests answered from the response cache",
+        lambda s: s.cache_hit.ns // 1000,
+    ),
+    _counter(
+        "nv_cache_miss_duration_per_model",
+        "Microseconds spent searching the response cache in vain, and keeping answers",
+        lambda s: s.cache_miss.ns // 1000,
+    ),
+)
+_COUNTER_LATENCIES: Final = frozenset(each.name for each in (*_METRICS, *_CACHE_METRICS) if "_duration_" in each.name)
 _HISTOGRAMS: Final[tuple[tuple[str, str, Callable[[StatisticsSnapshot], DurationHistogram]], ...]] = (
     (
         "nv_inference_request_duration_histogram_us",
@@ -114,12 +133,14 @@ def _lines(server: InferenceServer, config: MetricsConfig) -> Iterator[str]:
     for labels, row in rows:
         for reason in FailureReason:
             yield _sample(_FAILURES, {**labels, "reason": reason.value}, row.snapshot.failures[reason].count)
-    for metric in _METRICS:
-        if metric.name in _COUNTER_LATENCIES and not config.counter_latencies:
-            continue
-        yield from _head(metric.name, metric.kind, metric.help)
-        for labels, row in rows:
-            yield _sample(metric.name, labels, metric.value(row))
+    cached = [(labels, row) for labels, row in rows if server.model_config(row.name, row.version).response_cache]
+    for metrics, shown in ((_METRICS, rows), (_CACHE_METRICS, cached)):
+        for metric in metrics if shown else ():
+            if metric.name in _COUNTER_LATENCIES and not config.counter_latencies:
+                continue
+            yield from _head(metric.name, metric.kind, metric.help)
+            for labels, row in shown:
+                yield _sample(metric.name, labels, metric.value(row))
     for name, text, histogram in _HISTOGRAMS if config.histogram_latencies else ():
         yield from _head(name, "histogram", text)
         for labels, row in rows:

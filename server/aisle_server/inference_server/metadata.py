@@ -14,6 +14,7 @@ from aisle_server.model_config.schema import Dims, ModelConfig, ModelInput, Mode
 # Only what is done is claimed: clients decide by these what they may ask for.
 EXTENSIONS: Final = (
     "classification",
+    "sequence",
     "schedule_policy",
     "model_configuration",
     "system_shared_memory",

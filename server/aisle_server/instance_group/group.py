@@ -20,14 +20,16 @@ OnDone = Callable[[GroupExecution], None]
 class InstanceGroup:
     """The instances of one model version. Every method is called on the event loop that started it.
 
-    All threads take work from one queue, so a batch goes to whichever instance is free first. The group does not bound that queue;
-    its scheduler does, by looking at `idle_count`. The group does not own the model: who opened it closes it, after `stop`.
+    All threads take work from one queue, so a batch goes to whichever instance is free first. Instances of a model with sequences
+    have a queue each, for its scheduler knows which of them has the state that a request belongs to. The group does not bound its
+    queues; its scheduler does, by looking at `idle_count`. The group does not own the model: who opened it closes it, after `stop`.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make a group without instances; callers use `start`."""
         self._loop = loop
-        self._inbox: SimpleQueue[Work | None] = SimpleQueue()
+        # One for each instance; the same for all of them unless the model has sequences.
+        self._inboxes: list[SimpleQueue[Work | None]] = []
         self._instances: list[InstanceThread] = []
         self._under_way = 0
         self._stopped: asyncio.Task[None] | None = None
@@ -55,9 +57,12 @@ class InstanceGroup:
             InferenceServerError: An instance could not be created, or failed to warm up. None is left behind.
         """
         group = cls(asyncio.get_running_loop())
+        shared = SimpleQueue[Work | None]()
         try:
             for placement in devices_for(config, available_gpus):
-                instance = InstanceThread(placement, model, config, group._inbox, group._loop)
+                inbox = shared if config.sequence_batching is None else SimpleQueue[Work | None]()
+                group._inboxes.append(inbox)
+                instance = InstanceThread(placement, model, config, inbox, group._loop)
                 group._instances.append(instance)
                 await instance.start(warmup_samples)
         except BaseException:
@@ -81,19 +86,24 @@ class InstanceGroup:
         return all(instance.is_healthy() for instance in self._instances)
 
     def submit(
-        self, requests: Sequence[InferenceRequest], on_done: OnDone, streams: Sequence[ResponseStream] = ()
+        self,
+        requests: Sequence[InferenceRequest],
+        on_done: OnDone,
+        streams: Sequence[ResponseStream] = (),
+        instance: int = 0,
     ) -> None:
-        """Have a batch executed by the first instance that is free.
+        """Have a batch executed by the first instance that is free, or by one in particular.
 
         Args:
             requests: One or more; their rows fit the model's `max_batch_size`.
             on_done: Called on the event loop, once, never before this returns. A decoupled model may send responses after that.
             streams: For a decoupled model, where the responses to each request go.
+            instance: For a model with sequences, the one that executes it.
         """
         if self._stopped is not None:
             raise RuntimeError("a batch was submitted to an instance group that has stopped")
         self._under_way += 1
-        self._inbox.put(Work(requests, self._finish, on_done, streams))
+        self._inboxes[instance].put(Work(requests, self._finish, on_done, streams))
 
     async def execute(self, requests: Sequence[InferenceRequest]) -> GroupExecution:
         """Have a batch executed by the first instance that is free, and wait for it.
@@ -110,8 +120,8 @@ class InstanceGroup:
         Safe to call twice.
         """
         if self._stopped is None:
-            for _ in self._instances:
-                self._inbox.put(None)
+            for inbox in self._inboxes:
+                inbox.put(None)
             self._stopped = self._loop.create_task(self._wait_for_threads())
         await asyncio.shield(self._stopped)
 

@@ -23,6 +23,11 @@ from aisle_server.model_config.schema import (
     ModelInput,
     ModelOutput,
 )
+from aisle_server.model_config.sequence import (
+    DEFAULT_SEQUENCE_IDLE_MICROSECONDS,
+    OldestStrategy,
+    SequenceBatching,
+)
 from aisle_server.model_config.validation import BACKEND_OF_PLATFORM
 
 DEFAULT_MAX_BATCH_SIZE: Final = 4
@@ -99,11 +104,24 @@ def complete_from_files(
 
 
 def with_defaults(config: ModelConfig) -> ModelConfig:
-    """Fill in the preferred batch size of a dynamic batcher that names none: the largest batch. Doing it twice changes nothing."""
+    """Fill in what a batcher does not say: the largest batch is preferred, and a sequence may be idle for a second.
+
+    Doing it twice changes nothing.
+    """
+    if config.sequence_batching is not None:
+        config = replace(config, sequence_batching=_sequence_defaults(config.sequence_batching, config.max_batch_size))
     batching = config.dynamic_batching
     if batching is None or batching.preferred_batch_size or not config.is_batching:
         return config
     return replace(config, dynamic_batching=replace(batching, preferred_batch_size=(config.max_batch_size,)))
+
+
+def _sequence_defaults(batching: SequenceBatching, max_batch_size: int) -> SequenceBatching:
+    strategy = batching.strategy
+    if isinstance(strategy, OldestStrategy) and not strategy.preferred_batch_size and max_batch_size > 0:
+        strategy = replace(strategy, preferred_batch_size=(max_batch_size,))
+    idle_us = batching.max_sequence_idle_microseconds or DEFAULT_SEQUENCE_IDLE_MICROSECONDS
+    return replace(batching, strategy=strategy, max_sequence_idle_microseconds=idle_us)
 
 
 def complete_from_signature(
@@ -141,7 +159,7 @@ def complete_from_signature(
         hint = _batching_hint(config, (*inputs, *outputs))
         if hint is not False and not config.is_batching:
             config = replace(config, max_batch_size=default_max_batch_size)
-    has_scheduler = config.dynamic_batching is not None or config.has_sequence_batching
+    has_scheduler = config.dynamic_batching is not None or config.sequence_batching is not None
     if config.max_batch_size > 1 and not has_scheduler:
         config = replace(config, dynamic_batching=DynamicBatching())
     return with_defaults(

@@ -22,6 +22,7 @@ from aisle_server.model_config.schema import (
     Warmup,
     WarmupInput,
 )
+from aisle_server.model_config.sequence_message import sequence_batching_message
 
 _KEPT_BY_NAME_OR_PLACE: Final = ("input", "output", "instance_group", "ensemble_scheduling")
 
@@ -54,6 +55,9 @@ def to_message(config: ModelConfig) -> pb.ModelConfig:
         message.dynamic_batching.CopyFrom(_dynamic_batching_message(config.dynamic_batching))
     if config.ensemble_scheduling is not None:
         message.ensemble_scheduling.CopyFrom(_ensemble_message(config.ensemble_scheduling, rest.ensemble_scheduling))
+    if config.sequence_batching is not None:
+        message.sequence_batching.SetInParent()
+        message.sequence_batching.CopyFrom(sequence_batching_message(config.sequence_batching))
     if config.response_cache:
         message.response_cache.enable = True
     if config.decoupled:
@@ -73,9 +77,10 @@ def names_given_by_batcher(config: ModelConfig) -> frozenset[str]:
     """Return the inputs of the model that no caller sends: batch inputs and sequence controls."""
     rest = pb.ModelConfig.FromString(config.carried)
     batch_inputs = (name for each in rest.batch_input for name in each.target_name)
-    sequence = rest.sequence_batching
-    states = (each.input_name for each in sequence.state)
-    return frozenset((*batch_inputs, *states, *(each.name for each in sequence.control_input)))
+    sequence = config.sequence_batching
+    if sequence is None:
+        return frozenset(batch_inputs)
+    return frozenset((*batch_inputs, *sequence.states, *(each.name for each in sequence.control_inputs)))
 
 
 def with_pinned_memory(carried: bytes) -> bytes:

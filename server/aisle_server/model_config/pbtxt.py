@@ -31,6 +31,7 @@ from aisle_server.model_config.schema import (
     Warmup,
     WarmupInput,
 )
+from aisle_server.model_config.sequence_message import sequence_batching_of
 
 # The largest configurations seen in the wild are a few kB. The parser is plain Python: this many bytes cost it seconds.
 MAX_CONFIG_BYTES: Final = 1 << 20
@@ -91,7 +92,7 @@ def from_message(message: pb.ModelConfig) -> ModelConfig:
         outputs=tuple(_output(each) for each in message.output),
         dynamic_batching=_dynamic_batching(message.dynamic_batching) if choice == "dynamic_batching" else None,
         ensemble_scheduling=_ensemble(message.ensemble_scheduling) if choice == "ensemble_scheduling" else None,
-        has_sequence_batching=choice == "sequence_batching",
+        sequence_batching=sequence_batching_of(message.sequence_batching) if choice == "sequence_batching" else None,
         instance_groups=tuple(_instance_group(each) for each in message.instance_group),
         default_model_filename=message.default_model_filename,
         parameters=MappingProxyType({key: value.string_value for key, value in sorted(message.parameters.items())}),
@@ -250,6 +251,10 @@ def _residue(message: pb.ModelConfig) -> pb.ModelConfig:
     rest.ClearField("ensemble_scheduling")
     if kept := _without_empty_tail(steps):
         rest.ensemble_scheduling.step.extend(kept)
+    states = list(message.sequence_batching.state)
+    rest.ClearField("sequence_batching")
+    if states:
+        rest.sequence_batching.state.extend(states)
     return rest
 
 

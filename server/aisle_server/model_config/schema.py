@@ -14,6 +14,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from aisle_server.model_config.sequence import SequenceBatching
+
 Dims: TypeAlias = tuple[int, ...]
 
 ENSEMBLE_PLATFORM = "ensemble"
@@ -245,7 +247,7 @@ class ModelConfig:
         outputs: In the order of the file.
         dynamic_batching: None for none.
         ensemble_scheduling: None unless this is an ensemble.
-        has_sequence_batching: The file asks for it; its fields are in `carried`.
+        sequence_batching: None for none.
         instance_groups: One or more, but for an ensemble.
         default_model_filename: The backend's own name for it when empty.
         parameters: For the backend and the model.
@@ -265,7 +267,7 @@ class ModelConfig:
     outputs: tuple[ModelOutput, ...] = ()
     dynamic_batching: DynamicBatching | None = None
     ensemble_scheduling: EnsembleScheduling | None = None
-    has_sequence_batching: bool = False
+    sequence_batching: SequenceBatching | None = None
     instance_groups: tuple[InstanceGroup, ...] = ()
     default_model_filename: str = ""
     parameters: Mapping[str, str] = field(default_factory=_empty)

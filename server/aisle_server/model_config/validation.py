@@ -26,6 +26,7 @@ from aisle_server.model_config.schema import (
     TimeoutAction,
     Warmup,
 )
+from aisle_server.model_config.sequence_validation import validate_sequence_batching
 
 BACKEND_OF_PLATFORM: Final = {
     "tensorflow_savedmodel": "tensorflow",
@@ -48,7 +49,7 @@ def validate_config(config: ModelConfig, *, available_gpus: Sequence[int] = ()) 
 
     Raises:
         InvalidArgumentError: A field contradicts another, or is out of its range.
-        UnsupportedError: The configuration asks for a scheduler that Aisle does not have.
+        UnsupportedError: The configuration asks for something of a scheduler that Aisle's does not have.
     """
     if not config.name:
         raise InvalidArgumentError("model configuration must specify 'name'")
@@ -57,8 +58,12 @@ def validate_config(config: ModelConfig, *, available_gpus: Sequence[int] = ()) 
         raise InvalidArgumentError(f"'max_batch_size' must be non-negative value for {config.name}")
     if config.dynamic_batching is not None:
         _validate_dynamic_batching(config.name, config.max_batch_size, config.dynamic_batching)
-    if config.has_sequence_batching:
-        raise UnsupportedError(f"'sequence_batching' is not supported; '{config.name}' asks for it")
+    if config.sequence_batching is not None:
+        validate_sequence_batching(config.name, config.max_batch_size, config.sequence_batching)
+        if config.decoupled:
+            raise UnsupportedError(
+                f"'sequence_batching' of a decoupled model is not supported; '{config.name}' asks for it"
+            )
     if config.ensemble_scheduling is not None:
         validate_ensemble(config, config.ensemble_scheduling)
     elif config.is_ensemble:

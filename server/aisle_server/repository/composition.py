@@ -6,7 +6,7 @@ Source: Triton, "Ensemble Models"; texts as its tests know them.
 from __future__ import annotations
 
 from aisle_server import messages
-from aisle_server.errors import InvalidArgumentError
+from aisle_server.errors import InvalidArgumentError, UnsupportedError
 from aisle_server.model_config.schema import EnsembleStep, ModelConfig
 from aisle_server.repository.dependencies import composing_models
 from aisle_server.repository.ensemble_consistency import check_ensemble
@@ -25,6 +25,7 @@ def step_configs(config: ModelConfig, table: ServingTable) -> list[ModelConfig]:
 
     Raises:
         InvalidArgumentError: A model is not there, not loaded, or does not fit the ensemble.
+        UnsupportedError: A model is decoupled.
     """
     scheduling = config.ensemble_scheduling
     if scheduling is None:
@@ -35,6 +36,11 @@ def step_configs(config: ModelConfig, table: ServingTable) -> list[ModelConfig]:
             f"ensemble {config.name} contains models that are not available or ambiguous: {', '.join(unknown)}"
         )
     configs = [_step_config(config.name, step, table) for step in scheduling.steps]
+    decoupled = next((each.name for each in (config, *configs) if each.decoupled), None)
+    if decoupled is not None:
+        raise UnsupportedError(
+            f"ensemble '{config.name}' cannot be served: '{decoupled}' is decoupled, and each step of an ensemble is answered once"
+        )
     check_ensemble(config, configs)
     return configs
 

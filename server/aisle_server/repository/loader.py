@@ -20,9 +20,12 @@ from aisle_server.repository.description import ModelDescription
 from aisle_server.repository.labels import read_labels
 from aisle_server.repository.reshape import with_reshapes
 from aisle_server.repository.served_model import ServedModel
+from aisle_server.scheduling.cached import CachedScheduler
 from aisle_server.scheduling.clock import Clock
 from aisle_server.scheduling.ensemble import EnsembleScheduler
 from aisle_server.scheduling.factory import create_scheduler
+from aisle_server.scheduling.response_cache import ResponseCache
+from aisle_server.scheduling.scheduler import Scheduler
 from aisle_server.statistics import ModelStatistics
 
 Infer: TypeAlias = Callable[[InferenceRequest], Coroutine[Any, Any, InferenceResponse]]
@@ -64,6 +67,7 @@ class VersionLoader:
         backend_settings: Mapping[str, Mapping[str, str]] | None = None,
         model_caller: ModelCaller | None = None,
         metrics: Metrics | None = None,
+        response_cache: ResponseCache | None = None,
     ) -> None:
         """Prepare to load.
 
@@ -75,6 +79,7 @@ class VersionLoader:
             backend_settings: Backend -> what `--backend-config` says of it.
             model_caller: Executes models for models that ask for it.
             metrics: Takes what models count for themselves.
+            response_cache: Keeps answers of the models that ask for it; None keeps none.
         """
         self._open_model = open_model
         self._clock = clock
@@ -83,6 +88,7 @@ class VersionLoader:
         self._backend_settings = backend_settings or {}
         self._model_caller = model_caller
         self._metrics = metrics
+        self._response_cache = response_cache
 
     async def load(
         self, description: ModelDescription, version: int, infer: Infer, step_configs: Sequence[ModelConfig]
@@ -95,7 +101,12 @@ class VersionLoader:
         if config.is_ensemble:
             ensemble = EnsembleScheduler(config, version, infer, statistics, self._clock, step_configs=step_configs)
             return ServedModel(
-                config, version, ensemble, statistics, labels=labels, load_duration_s=time.monotonic() - started
+                config,
+                version,
+                self._with_cache(ensemble, config, version, statistics),
+                statistics,
+                labels=labels,
+                load_duration_s=time.monotonic() - started,
             )
         model = await self._open(config, version, description.versions[version])
         try:
@@ -112,13 +123,27 @@ class VersionLoader:
         return ServedModel(
             config,
             version,
-            create_scheduler(config, group, statistics, self._clock),
+            self._with_cache(create_scheduler(config, group, statistics, self._clock), config, version, statistics),
             statistics,
             labels=labels,
             load_duration_s=time.monotonic() - started,
             release=release,
             is_healthy=lambda: group.is_healthy,
         )
+
+    def _with_cache(
+        self, scheduler: Scheduler, config: ModelConfig, version: int, statistics: ModelStatistics
+    ) -> Scheduler:
+        if not config.response_cache:
+            return scheduler
+        if config.decoupled or config.sequence_batching is not None:
+            why = "is decoupled" if config.decoupled else "keeps sequences"
+            _logger.warning("model '%s' %s, so its responses are not cached", config.name, why)
+            return scheduler
+        if self._response_cache is None:
+            _logger.warning("model '%s' asks for a response cache; expected --cache-config local,size=...", config.name)
+            return scheduler
+        return CachedScheduler(scheduler, self._response_cache, config, version, statistics, self._clock)
 
     async def _open(self, config: ModelConfig, version: int, directory: Path) -> BackendModel:
         options = BackendOptions(

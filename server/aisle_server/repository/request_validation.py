@@ -90,6 +90,9 @@ class RequestValidator:
             request.deadline_ns,
             rows,
             request.cancellation,
+            request.sequence_id,
+            request.sequence_start,
+            request.sequence_end,
         )
 
     def _check_names(self, request: InferenceRequest) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from aisle_server.model_config.schema import DynamicBatching, InstanceKind, ModelConfig, QueuePolicy, TimeoutAction
+from aisle_server.model_config.sequence import OldestStrategy, SequenceBatching
 from aisle_server.repository.dependencies import composing_models
 from aisle_server.repository.states import ModelIndex
 
@@ -20,6 +21,8 @@ def scheduling_text(config: ModelConfig) -> str:
     """
     if config.is_ensemble:
         return f"an ensemble of {', '.join(composing_models(config))}; a step runs as soon as its tensors exist"
+    if config.sequence_batching is not None:
+        return _sequences_text(config.sequence_batching, config)
     batching = config.dynamic_batching
     if batching is None:
         return f"executes each request by itself on {_instances_text(config)}"
@@ -50,6 +53,16 @@ def table(index: Iterable[ModelIndex]) -> str:
         "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3])).rstrip()
         for row in rows
     )
+
+
+def _sequences_text(batching: SequenceBatching, config: ModelConfig) -> str:
+    rows = max(1, config.max_batch_size)
+    if isinstance(batching.strategy, OldestStrategy):
+        count = batching.strategy.max_candidate_sequences or rows
+        where = f"{count} sequences at a time on each of {_instances_text(config)}, up to {rows} executed together, oldest first"
+    else:
+        where = f"{rows} sequences at a time on each of {_instances_text(config)}, a row of its batches for each"
+    return f"keeps each sequence of requests on one instance; {where}; one is over when it has asked nothing for {batching.max_sequence_idle_microseconds} us"
 
 
 def _instances_text(config: ModelConfig) -> str:

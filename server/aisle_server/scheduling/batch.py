@@ -14,7 +14,8 @@ from typing import Generic, TypeAlias
 
 from aisle_server.inference import InferenceRequest
 from aisle_server.model_config.schema import DynamicBatching, ModelConfig
-from aisle_server.scheduling.request_queue import NEVER_NS, EntryT, Overdue, RequestQueue
+from aisle_server.scheduling.alarms import NEVER_NS
+from aisle_server.scheduling.request_queue import EntryT, Overdue, RequestQueue
 
 Signature: TypeAlias = Hashable
 

@@ -15,9 +15,9 @@ from aisle_server.errors import InferenceServerError, UnsupportedError
 from aisle_server.inference import ComputeTimes, InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.instance_group import GroupExecution, InstanceGroup, ResponseStream
 from aisle_server.model_config.schema import DynamicBatching, ModelConfig
-from aisle_server.scheduling.batch import Batch, signature_for
+from aisle_server.scheduling.batch import signature_for
 from aisle_server.scheduling.clock import Clock
-from aisle_server.scheduling.dynamic_batcher import Caller, DynamicBatcher
+from aisle_server.scheduling.dynamic_batcher import Caller, DynamicBatcher, FormedBatch
 from aisle_server.statistics import FailureReason, ModelStatistics, ResponseOutcome
 
 
@@ -98,7 +98,7 @@ class DecoupledBatcher(DynamicBatcher):
                 listener.stream.abandon()
                 self._leave(listener)
 
-    def _submit(self, batch: Batch[Caller]) -> None:
+    def _submit(self, batch: FormedBatch) -> None:
         # Every entry came through `stream`, for `infer` takes none.
         streams = [cast(_Listener, caller).stream for caller in batch.entries]
         self._group.submit([caller.request for caller in batch.entries], partial(self._finish, batch), streams)
@@ -107,7 +107,7 @@ class DecoupledBatcher(DynamicBatcher):
         super()._tell(caller, refusal)
         cast(_Listener, caller).stream.send(refusal, is_final=True)
 
-    def _finish(self, batch: Batch[Caller], execution: GroupExecution) -> None:
+    def _finish(self, batch: FormedBatch, execution: GroupExecution) -> None:
         self._advance(self._clock.monotonic_ns())
         if execution.times is not None:
             self._statistics.record_execution(batch_size=batch.rows, times=execution.times)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from aisle_server import messages
 from aisle_server.errors import (
@@ -18,9 +18,10 @@ from aisle_server.errors import (
 from aisle_server.inference import ComputeTimes, InferenceRequest, InferenceResponse
 from aisle_server.instance_group import GroupExecution, InstanceGroup
 from aisle_server.model_config.schema import DynamicBatching
-from aisle_server.scheduling.batch import Batch, BatchFormer, Signature
+from aisle_server.scheduling.alarms import NEVER_NS
+from aisle_server.scheduling.batch import BatchFormer, Signature
 from aisle_server.scheduling.clock import Clock, Timer
-from aisle_server.scheduling.request_queue import NEVER_NS, Overdue, QueuedRequest
+from aisle_server.scheduling.request_queue import Overdue, QueuedRequest
 from aisle_server.statistics import FailureReason, ModelStatistics
 
 # None for a request of a decoupled model, which has had its responses by stream.
@@ -46,6 +47,54 @@ class Caller(QueuedRequest):
         self.execution: GroupExecution | None = None
 
 
+class FormedBatch(Protocol):
+    """Requests that will be executed together."""
+
+    @property
+    def entries(self) -> Sequence[Caller]:
+        """One or more, in the order of their results."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Of the execution."""
+        ...
+
+
+class Former(Protocol):
+    """What decides which requests are executed together, and when. `BatchFormer` says how it is asked."""
+
+    @property
+    def pending_count(self) -> int:
+        """Requests that wait."""
+        ...
+
+    @property
+    def wake_ns(self) -> int:
+        """When to look again though nothing happens."""
+        ...
+
+    def enqueue(self, entry: Caller, now_ns: int) -> None:
+        """Put a request into the queue, or refuse it."""
+        ...
+
+    def remove(self, entry: Caller) -> bool:
+        """Take out a request whose caller has left. Returns whether it was still waiting."""
+        ...
+
+    def expire(self, now_ns: int) -> list[tuple[Caller, Overdue]]:
+        """Take out the requests that nobody waits for any more."""
+        ...
+
+    def take(self, now_ns: int, idle_count: int) -> FormedBatch | None:
+        """Take the next batch, if there is one and an instance waits for it."""
+        ...
+
+    def close(self) -> None:
+        """Say that no more requests will come."""
+        ...
+
+
 class DynamicBatcher:
     """Answers the requests of one model version, several callers' in one execution.
 
@@ -62,6 +111,8 @@ class DynamicBatcher:
         group: InstanceGroup,
         statistics: ModelStatistics,
         clock: Clock,
+        *,
+        former: Former | None = None,
     ) -> None:
         """Make a batcher that waits for requests.
 
@@ -72,8 +123,9 @@ class DynamicBatcher:
             group: The model's instances; nobody else gives them work.
             statistics: Where to book what becomes of requests.
             clock: The time.
+            former: What forms batches by other rules than those above; None for those.
         """
-        self._former = BatchFormer[Caller](batching, max_batch_size, group.instance_count, signature)
+        self._former: Former = former or BatchFormer[Caller](batching, max_batch_size, group.instance_count, signature)
         self._group = group
         self._statistics = statistics
         self._clock = clock
@@ -137,7 +189,7 @@ class DynamicBatcher:
             self._timer = self._clock.call_at(wake_ns, self._ring)
             self._timer_ns = wake_ns
 
-    def _submit(self, batch: Batch[Caller]) -> None:
+    def _submit(self, batch: FormedBatch) -> None:
         if self._in_order is not None:
             self._in_order.extend(batch.entries)
         self._group.submit([caller.request for caller in batch.entries], partial(self._finish, batch))
@@ -169,7 +221,7 @@ class DynamicBatcher:
     def _tell(self, caller: Caller, refusal: InferenceServerError) -> None:
         caller.answer.set_result(refusal)
 
-    def _finish(self, batch: Batch[Caller], execution: GroupExecution) -> None:
+    def _finish(self, batch: FormedBatch, execution: GroupExecution) -> None:
         now_ns = self._clock.monotonic_ns()
         self._advance(now_ns)  # first, so that the instance has work while the answers go out
         if execution.times is not None:
@@ -179,9 +231,9 @@ class DynamicBatcher:
         if self._in_order is None:
             released = batch.entries
         else:
-            released = []
+            released = ready = list[Caller]()
             while self._in_order and self._in_order[0].result is not None:
-                released.append(self._in_order.popleft())
+                ready.append(self._in_order.popleft())
         now_ms = self._clock.epoch_ms()
         for caller in released:
             self._release(caller, now_ns, now_ms)

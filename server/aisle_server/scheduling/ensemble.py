@@ -238,6 +238,9 @@ class _Run:
             timeout_us=request.timeout_us,
             deadline_ns=request.deadline_ns,
             batch_size=batch_size,
+            sequence_id=request.sequence_id,
+            sequence_start=request.sequence_start,
+            sequence_end=request.sequence_end,
             cancellation=request.cancellation,
         )
 

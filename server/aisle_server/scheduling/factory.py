@@ -10,6 +10,7 @@ from aisle_server.scheduling.decoupled import DecoupledBatcher
 from aisle_server.scheduling.direct import DirectScheduler
 from aisle_server.scheduling.dynamic_batcher import DynamicBatcher
 from aisle_server.scheduling.scheduler import Scheduler
+from aisle_server.scheduling.sequence_batcher import SequenceBatcher
 from aisle_server.statistics import ModelStatistics
 
 
@@ -23,12 +24,14 @@ def create_scheduler(config: ModelConfig, group: InstanceGroup, statistics: Mode
         clock: The time.
 
     Returns:
-        A dynamic batcher when the configuration has `dynamic_batching`, else a direct scheduler; for a model that may answer any
-        number of times one that can stream.
+        A dynamic batcher when the configuration has `dynamic_batching`, a sequence batcher when it has `sequence_batching`, else a
+        direct scheduler; for a model that may answer any number of times one that can stream.
     """
     batching = config.dynamic_batching
     if config.decoupled:
         return DecoupledBatcher(config, group, statistics, clock)
+    if config.sequence_batching is not None:
+        return SequenceBatcher(config, group, statistics, clock)
     if batching is None:
         return DirectScheduler(group, statistics, clock)
     return DynamicBatcher(batching, config.max_batch_size, signature_for(config), group, statistics, clock)

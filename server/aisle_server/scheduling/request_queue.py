@@ -8,7 +8,6 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from enum import Enum
-from heapq import heapify, heappop, heappush
 from operator import attrgetter
 from typing import Generic, TypeAlias, TypeVar
 
@@ -16,9 +15,7 @@ from aisle_server import messages
 from aisle_server.errors import QueueFullError
 from aisle_server.inference import InferenceRequest
 from aisle_server.model_config.schema import DynamicBatching, TimeoutAction
-
-# A time that never comes; spares every comparison a case for None.
-NEVER_NS = 1 << 63
+from aisle_server.scheduling.alarms import NEVER_NS, Alarms
 
 # Level, whether its timeout has sent it behind the others of its level, turn.
 Rank: TypeAlias = tuple[int, bool, int]
@@ -31,6 +28,7 @@ class Overdue(Enum):
 
     QUEUE_TIMEOUT = "it waited longer than its queue policy allows"
     DEADLINE = "its caller waits no longer"
+    SEQUENCE = "another request of its sequence was given up"
 
 
 class QueuedRequest:
@@ -82,7 +80,7 @@ class RequestQueue(Generic[EntryT]):
         self._entries: list[EntryT] = []
         self._sizes: dict[int, int] = {}
         self._turn = 0
-        self._alarms = _Alarms[EntryT]()
+        self._alarms = Alarms[EntryT]()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -195,36 +193,3 @@ def _level_of(priority: int, batching: DynamicBatching) -> int:
     if not batching.priority_levels:
         return 0
     return priority if 0 < priority <= batching.priority_levels else batching.default_priority_level
-
-
-class _Alarms(Generic[EntryT]):
-    """Which requests are due when, by turn.
-
-    The heap holds numbers alone: a request that has left is forgotten at once, and so are its tensors, while its number stays
-    until it is due or until more than half of the heap is such numbers.
-    """
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[int, int]] = []
-        self._entries: dict[int, EntryT] = {}
-
-    @property
-    def next_ns(self) -> int:
-        return self._heap[0][0] if self._heap else NEVER_NS
-
-    def set(self, turn: int, entry: EntryT, due_ns: int) -> None:
-        self._entries[turn] = entry
-        heappush(self._heap, (due_ns, turn))
-
-    def cancel(self, turn: int) -> None:
-        if self._entries.pop(turn, None) is not None and len(self._heap) > 2 * len(self._entries) + 64:
-            self._heap = [alarm for alarm in self._heap if alarm[1] in self._entries]
-            heapify(self._heap)
-
-    def ring(self, now_ns: int) -> list[EntryT]:
-        due = []
-        while self._heap and self._heap[0][0] <= now_ns:
-            entry = self._entries.pop(heappop(self._heap)[1], None)
-            if entry is not None:
-                due.append(entry)
-        return due

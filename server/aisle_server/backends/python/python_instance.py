@@ -52,28 +52,43 @@ class PythonInstance(BackendInstance):
         A response that is an error, or does not fit the configuration, fails its own request. A call that raises, or does not
         return one response for each request, fails the batch: nobody knows which response is whose.
         """
-        sent = [OneResponse() for _ in requests]
-        shown = self._shown(requests, sent)
+        names = tuple(self._outputs)
+        sent: dict[int, OneResponse] = {}
+
+        def open_sender(index: int) -> InferenceResponseSender:
+            sent[index] = OneResponse()
+            return self._response_sender(requests[index], sent[index])
+
+        shown = [
+            ShownRequest.of_caller(request, names, partial(open_sender, index))
+            for index, request in enumerate(requests)
+        ]
         start_ns = time.monotonic_ns()
         responses = self._call(shown)
         # From here on nobody but the model holds a request's sender: one that it has dropped answers for itself.
-        is_sent = [request.has_response_sender for request in shown]
         del shown
-        if responses is None and all(is_sent):
+        if responses is None and len(sent) == len(requests):
             responses = [None] * len(requests)
         responses = self._one_for_each(requests, responses)
-        results = [
-            each.wait() if was_sent and response is None else self._result(request, response)
-            for request, response, was_sent, each in zip(requests, responses, is_sent, sent, strict=True)
+        given = [
+            sent[index].wait() if response is None and index in sent else response
+            for index, response in enumerate(responses)
         ]
-        return Execution(results, start_ns, time.monotonic_ns())
+        end_ns = time.monotonic_ns()
+        results = [self._result(request, response) for request, response in zip(requests, given, strict=True)]
+        return Execution(results, start_ns, end_ns)
 
     def execute_decoupled(self, requests: Sequence[InferenceRequest], senders: Sequence[ResponseSender]) -> None:
         """Show the requests to a model that answers by sender; see `DecoupledInstance.execute_decoupled`.
 
         An `execute` that is a coroutine runs on the instance's own event loop, where the next batch may join it.
         """
-        shown = self._shown(requests, senders)
+        names = tuple(self._outputs)
+        shown = []
+        for request, sender in zip(requests, senders, strict=True):
+            own_sender = self._response_sender(request, sender)
+            shown.append(ShownRequest.of_caller(request, names, partial(_itself, own_sender)))
+        del own_sender
         answer = self._call(shown, senders)
         if answer is not None:
             raise InternalError(
@@ -95,13 +110,6 @@ class PythonInstance(BackendInstance):
                 _log.warning("model '%s' failed to finalize", self._config.name, exc_info=error)
         del self._model
         self._package.close()
-
-    def _shown(self, requests: Sequence[InferenceRequest], senders: Sequence[ResponseSender]) -> list[ShownRequest]:
-        names = tuple(self._outputs)
-        return [
-            ShownRequest.of_caller(request, names, self._response_sender(request, sender))
-            for request, sender in zip(requests, senders, strict=True)
-        ]
 
     def _response_sender(self, request: InferenceRequest, sender: ResponseSender) -> InferenceResponseSender:
         # The request without its inputs: a sender may outlive them by long.
@@ -158,6 +166,8 @@ class PythonInstance(BackendInstance):
         return responses
 
     def _result(self, request: InferenceRequest, response: Any) -> InferenceResponse | InferenceServerError:
+        if isinstance(response, InferenceResponse | InferenceServerError):  # a response sender has checked it
+            return response
         if not isinstance(response, GivenResponse):
             return InternalError(
                 f"model '{self._config.name}' returned a {type(response).__name__} for the request; expected an InferenceResponse"
@@ -199,3 +209,7 @@ class PythonInstance(BackendInstance):
 
 def _fits(shape: tuple[int, ...], dims: Dims) -> bool:
     return len(shape) == len(dims) and all(size == dim or dim < 0 for size, dim in zip(shape, dims, strict=True))
+
+
+def _itself(sender: InferenceResponseSender) -> InferenceResponseSender:
+    return sender

@@ -79,6 +79,7 @@ class InferenceRequest:
         self._timeout = timeout
         self._parameters: Mapping[str, ParameterValue] = parameters or {}
         self._has_left: Callable[[], bool] | None = None
+        self._open_response_sender: Callable[[], InferenceResponseSender] | None = None
         self._response_sender: InferenceResponseSender | None = None
 
     @classmethod
@@ -86,14 +87,14 @@ class InferenceRequest:
         cls,
         request: ServerRequest,
         output_names: Sequence[str],
-        response_sender: InferenceResponseSender | None = None,
+        open_response_sender: Callable[[], InferenceResponseSender] | None = None,
     ) -> InferenceRequest:
         """Show a request of the server to a model. Not of Triton's interface.
 
         Args:
             request: Of the server.
             output_names: All outputs of the model, which a caller who names none wants.
-            response_sender: Takes responses beside those that `execute` returns; None for none.
+            open_response_sender: Gives what takes responses beside those that `execute` returns; None for none.
         """
         own = cls(
             request_id=request.id,
@@ -103,9 +104,11 @@ class InferenceRequest:
             model_version=request.model_version,
             timeout=request.timeout_us,
             parameters=request.parameters,
+            correlation_id=request.sequence_id,
+            flags=_flags_of(request),
         )
         own._has_left = partial(caller_has_left, request.cancellation, request.deadline_ns)
-        own._response_sender = response_sender
+        own._open_response_sender = open_response_sender
         return own
 
     def inputs(self) -> list[Tensor]:
@@ -189,12 +192,10 @@ class InferenceRequest:
             requested_outputs=tuple(self._requested_output_names),
             parameters=self._parameters,
             timeout_us=self._timeout,
+            sequence_id=self._correlation_id,
+            sequence_start=bool(self._flags & TRITONSERVER_REQUEST_FLAG_SEQUENCE_START),
+            sequence_end=bool(self._flags & TRITONSERVER_REQUEST_FLAG_SEQUENCE_END),
         )
-
-    @property
-    def has_response_sender(self) -> bool:
-        """Whether the model has asked for the response sender. Not of Triton's interface."""
-        return self._response_sender is not None and self._response_sender.is_taken
 
     def get_response_sender(self) -> InferenceResponseSender:
         """Return what sends responses to this request's caller, now or later.
@@ -205,9 +206,10 @@ class InferenceRequest:
         Raises:
             TritonModelException: The model composed this request itself, to execute another model.
         """
-        if self._response_sender is None:
+        if self._open_response_sender is None:
             raise TritonModelException("a request that a model has composed has no response sender")
-        self._response_sender.is_taken = True
+        if self._response_sender is None:
+            self._response_sender = self._open_response_sender()
         return self._response_sender
 
     def set_release_flags(self, flags: int) -> None:
@@ -227,6 +229,11 @@ def _model_caller() -> ModelCaller:
             "other models can be executed from a model's code alone, and here is no server that has any"
         )
     return model.model_caller
+
+
+def _flags_of(request: ServerRequest) -> int:
+    start = TRITONSERVER_REQUEST_FLAG_SEQUENCE_START if request.sequence_start else 0
+    return start | (TRITONSERVER_REQUEST_FLAG_SEQUENCE_END if request.sequence_end else 0)
 
 
 def get_input_tensor_by_name(inference_request: InferenceRequest, name: str) -> Tensor | None:

@@ -28,9 +28,6 @@ class InferenceResponseSender:
     """Sends the responses to one request. Any thread may send, one response after another.
 
     A sender that the model lets go of without a final response sends one, with an error: its caller would wait for ever.
-
-    Attributes:
-        is_taken: Whether the model has asked for it.
     """
 
     def __init__(
@@ -49,7 +46,6 @@ class InferenceResponseSender:
             is_cancelled: Whether the request's caller has left.
             is_decoupled: Whether the model may send any number of responses.
         """
-        self.is_taken = False
         self._sender = sender
         self._to_result = to_result
         self._is_cancelled = is_cancelled
@@ -95,9 +91,8 @@ class InferenceResponseSender:
             self._count += 1
 
     def __del__(self) -> None:
-        is_needed = self._is_decoupled or self.is_taken
         # A thread that is started while the interpreter goes never begins.
-        if self._is_closed or not is_needed or sys.is_finalizing():
+        if self._is_closed or sys.is_finalizing():
             return
         error = InternalError("the model ended without a final response to the request")
         # On a thread of its own: sending may have to wait, and this may run in the middle of anything.

@@ -73,6 +73,9 @@ def decode_request(
         timeout_us=parameters.timeout_us,
         deadline_ns=deadline_ns,
         batch_size=batch_size,
+        sequence_id=parameters.sequence_id,
+        sequence_start=parameters.sequence_start,
+        sequence_end=parameters.sequence_end,
     )
 
 

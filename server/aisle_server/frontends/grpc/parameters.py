@@ -12,11 +12,13 @@ from typing import Final
 from aisle_protocol.generated import grpc_service_pb2 as pb
 from aisle_server import messages
 from aisle_server.errors import InvalidArgumentError
-from aisle_server.inference import ParameterValue
+from aisle_server.inference import ParameterValue, SequenceId
 
 _RESERVED_PREFIX: Final = "triton_"
 EMPTY_FINAL_RESPONSE: Final = "triton_enable_empty_final_response"
 _FLAGS: Final = frozenset({"sequence_start", "sequence_end", EMPTY_FINAL_RESPONSE})
+# What a control tensor of a model can hold, by Triton's measure.
+_LONGEST_SEQUENCE_ID_BYTES: Final = 128
 _LARGEST_INT64: Final = 2**63 - 1
 
 
@@ -28,23 +30,31 @@ class RequestParameters:
         priority: Queue level; 0 for the model's default.
         timeout_us: Longest wait in the queue; 0 for the model's default.
         passed_on: What is the model's business.
+        sequence_id: Of the sequence that the request belongs to; 0 or empty for none.
+        sequence_start: It is the first of its sequence.
+        sequence_end: It is the last of its sequence.
     """
 
     priority: int = 0
     timeout_us: int = 0
     passed_on: Mapping[str, ParameterValue] = field(default_factory=dict)
+    sequence_id: SequenceId = 0
+    sequence_start: bool = False
+    sequence_end: bool = False
 
 
 NO_PARAMETERS = RequestParameters()
 
 
 def decode_request_parameters(parameters: Mapping[str, pb.InferParameter]) -> RequestParameters:
-    """Return what a request's parameters say. Sequence parameters are checked and passed over: no model here keeps state.
+    """Return what a request's parameters say.
 
     Raises:
         InvalidArgumentError: A reserved name, a value of the wrong type or out of range.
     """
     priority = timeout_us = 0
+    sequence_id: SequenceId = 0
+    flags: set[str] = set()
     passed_on: dict[str, ParameterValue] = {}
     for name, parameter in parameters.items():
         choice = parameter.WhichOneof("parameter_choice")
@@ -53,11 +63,12 @@ def decode_request_parameters(parameters: Mapping[str, pb.InferParameter]) -> Re
         elif name == "timeout":
             timeout_us = _timeout_us(parameter, choice)
         elif name == "sequence_id":
-            if choice not in ("int64_param", "string_param"):
-                raise InvalidArgumentError(messages.parameter_type(name, "int64_param or string_param"))
+            sequence_id = _sequence_id(parameter, choice)
         elif name in _FLAGS:
             if choice != "bool_param":
                 raise InvalidArgumentError(messages.parameter_type(name, "bool_param"))
+            if parameter.bool_param:
+                flags.add(name)
         elif name.startswith(_RESERVED_PREFIX):
             raise InvalidArgumentError(messages.reserved_parameter(name))
         elif choice in ("bool_param", "int64_param", "string_param", "double_param"):
@@ -66,7 +77,24 @@ def decode_request_parameters(parameters: Mapping[str, pb.InferParameter]) -> Re
             raise InvalidArgumentError(
                 messages.parameter_type(name, "bool_param, int64_param, string_param, or double_param")
             )
-    return RequestParameters(priority, timeout_us, passed_on)
+    return RequestParameters(
+        priority, timeout_us, passed_on, sequence_id, "sequence_start" in flags, "sequence_end" in flags
+    )
+
+
+def _sequence_id(parameter: pb.InferParameter, choice: str | None) -> SequenceId:
+    if choice == "int64_param":
+        return (
+            parameter.int64_param % 2**64
+        )  # a number of 64 bits without a sign, whose upper half came as negative ones
+    if choice != "string_param":
+        raise InvalidArgumentError(messages.parameter_type("sequence_id", "int64_param or string_param"))
+    size = len(parameter.string_param.encode())
+    if size > _LONGEST_SEQUENCE_ID_BYTES:
+        raise InvalidArgumentError(
+            f"invalid value for 'sequence_id', got {size} bytes, expected at most {_LONGEST_SEQUENCE_ID_BYTES}."
+        )
+    return parameter.string_param
 
 
 def _priority(parameter: pb.InferParameter, choice: str | None) -> int:

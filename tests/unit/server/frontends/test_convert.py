@@ -119,7 +119,7 @@ def test_raw_entries_beyond_the_inputs_are_passed_over() -> None:
 
 
 def test_parameters_reach_the_model_and_the_queue() -> None:
-    """Priority and timeout are taken out, sequence parameters are passed over, all others go to the model."""
+    """Priority, timeout and sequence are taken out, all others go to the model."""
     message = infer_message(INPUT0=ROW)
     message.parameters["priority"].uint64_param = 2
     message.parameters["timeout"].int64_param = 5000
@@ -132,7 +132,15 @@ def test_parameters_reach_the_model_and_the_queue() -> None:
     message.parameters["strict"].bool_param = False
     request = _decoded(message)
     assert (request.priority, request.timeout_us) == (2, 5000)
+    assert (request.sequence_id, request.sequence_start, request.sequence_end) == ("s", True, False)
     assert request.parameters == {"shop": "north", "top": 5, "floor": 0.5, "strict": False}
+
+
+def test_sequence_ids_are_numbers_without_a_sign() -> None:
+    """The upper half of the numbers of 64 bits comes as negative ones, for the parameter has a sign."""
+    message = infer_message(INPUT0=ROW)
+    message.parameters["sequence_id"].int64_param = -1
+    assert _decoded(message).sequence_id == 2**64 - 1
 
 
 @pytest.mark.parametrize(
@@ -152,6 +160,12 @@ def test_parameters_reach_the_model_and_the_queue() -> None:
             "bool_param",
             True,
             "invalid value type for 'sequence_id' parameter, expected int64_param or string_param.",
+        ),
+        (
+            "sequence_id",
+            "string_param",
+            "é" * 65,
+            "invalid value for 'sequence_id', got 130 bytes, expected at most 128.",
         ),
         ("sequence_start", "int64_param", 1, "invalid value type for 'sequence_start' parameter, expected bool_param."),
         ("sequence_end", "string_param", "", "invalid value type for 'sequence_end' parameter, expected bool_param."),

@@ -51,6 +51,23 @@ def test_every_metric_of_triton_is_there_with_its_value() -> None:
     }
 
 
+def test_a_model_with_a_response_cache_has_its_metrics() -> None:
+    """Hits, misses and their durations come under Triton's names, for models that ask for the cache alone."""
+    server = FakeInferenceServer(configs=(replace(IDENTITY, response_cache=True),))
+    server.books.record_cache_hit(lookup_ns=5_000)
+    server.books.record_cache_miss(ns=7_000)
+    own = (("model", "identity"), ("version", "3"))
+    samples = _samples(render_metrics(server))
+    assert {name: value for (name, labels), value in samples.items() if "cache" in name and labels == own} == {
+        "nv_cache_num_hits_per_model": 1,
+        "nv_cache_num_misses_per_model": 1,
+        "nv_cache_hit_duration_per_model": 5,
+        "nv_cache_miss_duration_per_model": 7,
+    }
+    assert samples["nv_inference_request_duration_us", own] == 12
+    assert "nv_cache" not in render_metrics(FakeInferenceServer())
+
+
 def test_durations_have_histograms() -> None:
     """The durations of a request, of its queue and of the three parts of its execution come as cumulative buckets, in microseconds."""
     server = FakeInferenceServer()

@@ -24,6 +24,7 @@ from aisle_server.model_config.schema import (
     ModelOutput,
     VersionPolicy,
 )
+from aisle_server.model_config.sequence import OldestStrategy, SequenceBatching
 
 BATCHING = (
     (SignatureTensor("INPUT0", "INT32", (-1, 16)), SignatureTensor("INPUT1", "INT32", (-1, 16))),
@@ -327,3 +328,11 @@ def test_a_scalar_has_no_batch_dimension() -> None:
         "model 'm', tensor 'x': for the model to support batching the shape should have at least 1 dimension and the first"
         " dimension must be -1; but shape expected by the model is []"
     )
+
+
+def test_a_sequence_batcher_gets_its_defaults() -> None:
+    """A sequence may be idle for a second, and the oldest strategy prefers the largest batch, where the file says nothing."""
+    config = complete_from_files(
+        parse_config('backend: "python" max_batch_size: 8 sequence_batching { oldest {} }'), "m", {}
+    )
+    assert config.sequence_batching == SequenceBatching(OldestStrategy(preferred_batch_size=(8,)), 1_000_000)

@@ -25,6 +25,12 @@ from aisle_server.model_config.schema import (
     Warmup,
     WarmupInput,
 )
+from aisle_server.model_config.sequence import (
+    DirectStrategy,
+    OldestStrategy,
+    SequenceBatching,
+    SequenceControlInput,
+)
 
 EVERYTHING = """
 name: "shoes" platform: "onnxruntime_onnx" backend: "onnxruntime" runtime: "libfast.so" max_batch_size: 8
@@ -71,8 +77,21 @@ ensemble_scheduling {
 """
 
 SEQUENCES = """
-sequence_batching { max_sequence_idle_microseconds: 5 oldest { max_candidate_sequences: 4 } control_input { name: "START" } }
+sequence_batching {
+  max_sequence_idle_microseconds: 5
+  oldest { max_candidate_sequences: 4 preferred_batch_size: [2, 4] max_queue_delay_microseconds: 7 preserve_ordering: true }
+  control_input { name: "START" control { kind: CONTROL_SEQUENCE_START int32_false_true: [0, 1] } }
+  control_input { name: "READY" control { kind: CONTROL_SEQUENCE_READY fp32_false_true: [-1, 1] } }
+  control_input { name: "END" control { kind: CONTROL_SEQUENCE_END bool_false_true: [false, true] } }
+  control_input { name: "CORRID" control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_STRING } }
+  state { input_name: "S" output_name: "T" data_type: TYPE_FP32 dims: [2] initial_state { name: "zero" zero_data: true } }
+  iterative_sequence: true
+}
 """
+
+DIRECT = (
+    "sequence_batching { direct { max_queue_delay_microseconds: 7 minimum_slot_utilization: 0.5 } control_input {} }"
+)
 
 
 def test_every_field_that_the_server_acts_upon_is_read() -> None:
@@ -127,7 +146,20 @@ def test_the_graph_of_an_ensemble_is_read() -> None:
     )
 
 
-@pytest.mark.parametrize("text", [EVERYTHING, ENSEMBLE, SEQUENCES, ""])
+def test_a_sequence_batcher_is_read() -> None:
+    """Strategy, patience and control tensors arrive in the schema."""
+    config = parse_config(DIRECT)
+    assert config.sequence_batching == SequenceBatching(
+        DirectStrategy(7, 0.5), control_inputs=(SequenceControlInput(""),)
+    )
+    batching = parse_config(SEQUENCES).sequence_batching
+    assert batching is not None
+    assert batching.strategy == OldestStrategy(4, (2, 4), 7, True)
+    assert [each.control.tensor_datatype for each in batching.control_inputs] == ["INT32", "FP32", "BOOL", "BYTES"]
+    assert (batching.max_sequence_idle_microseconds, batching.states, batching.iterative) == (5, ("S",), True)
+
+
+@pytest.mark.parametrize("text", [EVERYTHING, ENSEMBLE, SEQUENCES, DIRECT, "sequence_batching {}", ""])
 def test_a_configuration_is_echoed_whole(text: str) -> None:
     """The message that goes out says what the file said, fields that Aisle does not act upon included."""
     message = to_message(parse_config(text))

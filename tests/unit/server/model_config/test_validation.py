@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from aisle_server.errors import InvalidArgumentError, UnsupportedError
@@ -149,10 +151,84 @@ def test_a_contradiction_is_refused_in_these_words(text: str, message: str) -> N
     assert caught.value.message == message
 
 
-def test_sequence_batching_is_refused_as_something_that_aisle_does_not_have() -> None:
-    """A model that asks for the sequence batcher does not load and then misbehave: it does not load."""
-    with pytest.raises(UnsupportedError, match="'sequence_batching' is not supported; 'm' asks for it"):
-        validate_config(completed('backend: "identity" sequence_batching { }'))
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ("state { input_name: 'S' output_name: 'T' }", "asks for implicit state ('state'), which is not supported"),
+        ("iterative_sequence: true", "asks for 'iterative_sequence', which is not supported"),
+    ],
+)
+def test_what_the_sequence_batcher_does_not_offer_is_refused(fields: str, text: str) -> None:
+    """A model that asks for what the sequence batcher does not do does not load and then misbehave: it does not load."""
+    with pytest.raises(UnsupportedError, match=f"'sequence_batching' of m {re.escape(text)}"):
+        validate_config(completed(f'backend: "identity" sequence_batching {{ {fields} }}'))
+
+
+def test_sequences_of_a_decoupled_model_are_refused() -> None:
+    """A model cannot both keep sequences in order and answer any number of times."""
+    text = "'sequence_batching' of a decoupled model is not supported; 'm' asks for it"
+    with pytest.raises(UnsupportedError, match=text):
+        validate_config(
+            completed('backend: "identity" sequence_batching {} model_transaction_policy { decoupled: true }')
+        )
+
+
+START = "kind: CONTROL_SEQUENCE_START"
+CORRID = "kind: CONTROL_SEQUENCE_CORRID"
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ("oldest { preferred_batch_size: 0 }", "sequence batching preferred batch size must be positive for m"),
+        (
+            "oldest { preferred_batch_size: 9 }",
+            "sequence batching preferred batch size must be <= max batch size for m",
+        ),
+        ("oldest { max_candidate_sequences: -1 }", "'max_candidate_sequences' of m is -1; expected 0 or more"),
+        (
+            "direct { minimum_slot_utilization: 1.5 }",
+            "sequence batching minimum slot utilization must be in range (0.0, 1.0] for m",
+        ),
+        ("control_input {}", "sequence batching control tensor must have a name for m"),
+        ("control_input { name: 'A' }", "sequence batching control tensor 'A' has no 'control' for m"),
+        (
+            f"control_input {{ name: 'A' control {{ {START} }} control {{ {CORRID} }} }}",
+            "sequence batching control tensor 'A' is specified for multiple control kinds for m",
+        ),
+        (
+            f"control_input {{ name: 'A' control {{ {CORRID} data_type: TYPE_UINT64 }} }}"
+            f" control_input {{ name: 'B' control {{ {CORRID} data_type: TYPE_UINT64 }} }}",
+            "sequence batching specifies multiple CONTROL_SEQUENCE_CORRID tensors for m",
+        ),
+        (
+            f"control_input {{ name: 'A' control {{ {START} }} }}",
+            "sequence batching must specify one of 'int32_false_true', 'fp32_false_true' and 'bool_false_true' for"
+            " CONTROL_SEQUENCE_START for m, got none",
+        ),
+        (
+            f"control_input {{ name: 'A' control {{ {START} int32_false_true: [0] }} }}",
+            "sequence batching control 'int32_false_true' must have exactly 2 entries for CONTROL_SEQUENCE_START for m",
+        ),
+        (
+            f"control_input {{ name: 'A' control {{ {START} int32_false_true: [0, 1] data_type: TYPE_FP16 }} }}",
+            "sequence batching must not specify 'data_type' for CONTROL_SEQUENCE_START for m",
+        ),
+        (
+            f"control_input {{ name: 'A' control {{ {CORRID} data_type: TYPE_FP32 }} }}",
+            "unexpected control data type, expected TYPE_UINT64, TYPE_INT64, TYPE_UINT32, TYPE_INT32, or TYPE_STRING for"
+            " CONTROL_SEQUENCE_CORRID for m",
+        ),
+        (
+            f"control_input {{ name: 'A' control {{ {CORRID} bool_false_true: [false, true] }} }}",
+            "sequence batching must not specify 'bool_false_true' for CONTROL_SEQUENCE_CORRID for m",
+        ),
+    ],
+)
+def test_a_sequence_batcher_that_makes_no_sense_is_refused(fields: str, text: str) -> None:
+    """Sizes, shares and control tensors are checked when the model loads; the text says what is wrong."""
+    with pytest.raises(InvalidArgumentError, match=f"^{re.escape(text)}$"):
+        validate_config(completed(f'backend: "identity" max_batch_size: 8 sequence_batching {{ {fields} }}'))
 
 
 @pytest.mark.parametrize(

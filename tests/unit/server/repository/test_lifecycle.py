@@ -216,6 +216,18 @@ async def test_an_ensemble_without_its_models_says_which(
     assert line.reason == f"Invalid argument: {reason}"
 
 
+async def test_an_ensemble_has_no_decoupled_step(repository: ModelRepository, tmp_path: Path) -> None:
+    """A step that may be answered any number of times keeps the ensemble from loading, in words; the model itself is served."""
+    write_model(tmp_path, "e", chain("a"))
+    write_model(tmp_path, "a", ECHO + "model_transaction_policy { decoupled: true }")
+    await repository.load_all()
+    reasons = {line.name: line.reason for line in repository.index()}
+    assert reasons == {
+        "a": "",
+        "e": "Unsupported: ensemble 'e' cannot be served: 'a' is decoupled, and each step of an ensemble is answered once",
+    }
+
+
 async def test_an_ensemble_needs_the_very_version_that_it_names(repository: ModelRepository, tmp_path: Path) -> None:
     """A step that names a version is not content with another."""
     write_model(tmp_path, "e", chain("a").replace("model_version: -1", "model_version: 7"))

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from aisle_server.errors import QueueFullError
 from aisle_server.inference import InferenceRequest, Tensor
 from aisle_server.model_config.schema import DynamicBatching, ModelConfig, ModelInput, QueuePolicy, TimeoutAction
+from aisle_server.scheduling.alarms import NEVER_NS
 from aisle_server.scheduling.batch import BatchFormer, signature_for
-from aisle_server.scheduling.request_queue import NEVER_NS, Overdue, QueuedRequest
+from aisle_server.scheduling.request_queue import Overdue, QueuedRequest
 from tests.support.reference_batcher import FOREVER, ReferenceBatcher, Rules
 
 US = 1_000

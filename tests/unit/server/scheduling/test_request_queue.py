@@ -10,7 +10,8 @@ import pytest
 from aisle_server.errors import QueueFullError
 from aisle_server.inference import InferenceRequest
 from aisle_server.model_config.schema import DynamicBatching, QueuePolicy, TimeoutAction
-from aisle_server.scheduling.request_queue import NEVER_NS, Overdue, QueuedRequest, RequestQueue
+from aisle_server.scheduling.alarms import NEVER_NS
+from aisle_server.scheduling.request_queue import Overdue, QueuedRequest, RequestQueue
 
 US = 1_000
 FREE = QueuePolicy()

@@ -63,10 +63,11 @@ class Channel:
         return pickle.loads(body, buffers=buffers)
 
     def close(self) -> None:
-        """End the conversation: the other end reads EOF, and so does a thread that waits in `receive` here."""
+        """End the conversation: the other end reads EOF, and so does a thread that waits in `receive` here. Safe to call twice."""
         with suppress(OSError):  # the other end was faster
             self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        with self._sending:  # or a sender might find its descriptor to be somebody else's
+            self._socket.close()
 
     def _read(self, size: int) -> bytearray:
         data = bytearray(size)

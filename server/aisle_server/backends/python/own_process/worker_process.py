@@ -145,7 +145,6 @@ class WorkerProcess:
         self._process.kill()
         self._process.wait()
         self._reader.join()
-        self._channel.close()
 
     def _receive(self) -> None:
         try:
@@ -163,6 +162,7 @@ class WorkerProcess:
         except Exception:
             _log.exception("process %d said what cannot be understood, and is killed", self.pid)
             self._process.kill()
+        self._channel.close()
         self._replies.put(None)
         # Not on this thread: a response may have to wait for its caller.
         self._answering.submit(self._calls.abandon, InternalError(self._ended_text))
