@@ -20,6 +20,7 @@ from aisle_server.options import (
     Restriction,
     ServerOptions,
     TlsOptions,
+    TraceValues,
 )
 
 _FILE: Final = click.Path(path_type=Path)
@@ -65,6 +66,12 @@ def _keepalive(name: str, field: str, text: str) -> Callable[[Any], Any]:
 @_flag("--allow-client-shm", ServerOptions, "Callers may register system shared memory and keep tensors there.")
 @_flag("--log-verbose", ServerOptions, "0, or 1 for what a developer wants to know.")
 @_flag("--log-format", ServerOptions, "Form of the log's lines.", kind=click.Choice(["default", "ISO8601"]))
+@click.option(
+    "--trace-config",
+    metavar="SETTING=VALUE",
+    multiple=True,
+    help="level, rate, count, log-frequency or file of request traces; may be given more than once.",
+)
 @click.option("--allow-grpc", type=bool, default=True, show_default=True, help="Serve the inference protocol.")
 @_flag("--grpc-address", GrpcOptions, "Where gRPC listens; 0.0.0.0 opens it to the network.", field="address")
 @_flag("--grpc-port", GrpcOptions, "Port of gRPC; 0 for any free one, which the log names.", field="port")
@@ -222,6 +229,7 @@ def options_of(flags: dict[str, Any]) -> ServerOptions:
         allow_client_shm=flags["allow_client_shm"],
         log_verbose=flags["log_verbose"],
         log_format=flags["log_format"],
+        trace=_trace(flags["trace_config"]),
         grpc=grpc if flags["allow_grpc"] else None,
         http=http if flags["allow_http"] else None,
         metrics=metrics if flags["allow_metrics"] else None,
@@ -248,6 +256,14 @@ def _backend_config(texts: Sequence[str]) -> dict[str, dict[str, str]]:
             raise ValueError(f"--backend-config is '{text}'; expected <backend>,<key>=<value>")
         settings.setdefault(backend, {})[key] = value
     return settings
+
+
+def _trace(texts: Sequence[str]) -> TraceValues:
+    if not texts:
+        return TraceValues()
+    from aisle_server.frontends.tracing import parse_trace_config
+
+    return parse_trace_config(texts)
 
 
 def _metrics_config(texts: Sequence[str]) -> MetricsConfig:

@@ -26,9 +26,11 @@ from aisle_server.frontends.grpc.servicer import InferenceServicer
 from aisle_server.frontends.host_metrics import HostMetrics
 from aisle_server.frontends.http.routes import inference_app, metrics_app
 from aisle_server.frontends.http.server import HttpEndpoint
+from aisle_server.frontends.log_settings import LogSettings, LogValues
 from aisle_server.frontends.metrics import render_metrics
 from aisle_server.frontends.model_metrics import render_model_metrics
 from aisle_server.frontends.shared_memory import SharedMemoryRegions
+from aisle_server.frontends.tracing import Tracer
 from aisle_server.inference_server import InferenceServer
 from aisle_server.instance_group import ModelCalls
 from aisle_server.options import GrpcOptions, HttpOptions, MetricsOptions, ServerOptions
@@ -62,13 +64,14 @@ async def serve(options: ServerOptions) -> int:
     Returns:
         The exit status: 0 after a graceful stop, 1 when the server could not start.
     """
-    configure_logging(options)
+    log = configure_logging(options)
+    tracer = Tracer(options.trace)
     told_to_stop = _listen_to_signals()
     model_metrics = MetricFamilies()
     server = _build_server(options, model_metrics)
     started: list[Endpoint] = []
     try:
-        for name, endpoint in _build_endpoints(server, model_metrics, options):
+        for name, endpoint in _build_endpoints(server, model_metrics, log, tracer, options):
             address = await endpoint.start()
             started.append(endpoint)
             _log.info("Started %s at %s", name, address)
@@ -78,6 +81,7 @@ async def serve(options: ServerOptions) -> int:
         return 1
     finally:
         await _stop(server, started, options.exit_timeout_secs)
+        tracer.close()
 
 
 def _build_server(options: ServerOptions, model_metrics: MetricFamilies) -> InferenceServer:
@@ -106,7 +110,11 @@ def _build_server(options: ServerOptions, model_metrics: MetricFamilies) -> Infe
 
 
 def _build_endpoints(
-    server: InferenceServer, model_metrics: MetricFamilies, options: ServerOptions
+    server: InferenceServer,
+    model_metrics: MetricFamilies,
+    log: LogSettings,
+    tracer: Tracer,
+    options: ServerOptions,
 ) -> Sequence[tuple[str, Endpoint]]:
     """Return the endpoints that are allowed, in the order of their start: gRPC last, so that it is stopped first."""
     endpoints: list[tuple[str, Endpoint]] = []
@@ -116,7 +124,9 @@ def _build_endpoints(
     def servicer(door: GrpcOptions | HttpOptions) -> InferenceServicer:
         # Each door refuses what is new when it is closed itself, and forwards headers of its own.
         forwarding = HeaderForwarding(door.header_forward_pattern)
-        return InferenceServicer(server, admission=admission, forwarding=forwarding, regions=regions)
+        return InferenceServicer(
+            server, admission=admission, forwarding=forwarding, regions=regions, log=log, tracer=tracer
+        )
 
     if options.http is not None:
         app = inference_app(server, servicer(options.http), options.http)
@@ -207,14 +217,32 @@ def _exit_at_once(reason: str) -> NoReturn:
     os._exit(1)
 
 
-def configure_logging(options: ServerOptions) -> None:
-    """Send the log to standard error, one line an event."""
+def configure_logging(options: ServerOptions) -> LogSettings:
+    """Send the log to standard error, one line an event.
+
+    Returns:
+        The settings, which the log follows when they change.
+    """
     sink = logging.StreamHandler(sys.stderr)
-    sink.setFormatter(LineFormatter(is_iso8601=options.log_format == "ISO8601"))
-    logging.basicConfig(handlers=[sink], level=logging.DEBUG if options.log_verbose else logging.INFO, force=True)
+    values = LogValues(log_verbose_level=options.log_verbose, log_format=options.log_format)
+    logging.basicConfig(handlers=[sink], force=True)
+    _apply(values, sink)
     # What uvicorn says about its own life, the endpoints say in our words; asyncio's debug lines are about itself.
     for name in ("uvicorn", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    return LogSettings(values, lambda changed: _apply(changed, sink))
+
+
+def _apply(values: LogValues, sink: logging.Handler) -> None:
+    told = {
+        logging.DEBUG: bool(values.log_verbose_level),
+        logging.INFO: values.log_info,
+        logging.WARNING: values.log_warning,
+        logging.ERROR: values.log_error,
+    }
+    sink.filters = [lambda record: told.get(min(record.levelno, logging.ERROR), True)]
+    sink.setFormatter(LineFormatter(is_iso8601=values.log_format == "ISO8601"))
+    logging.getLogger().setLevel(logging.DEBUG if values.log_verbose_level else logging.INFO)
 
 
 class LineFormatter(logging.Formatter):

@@ -227,6 +227,25 @@ class MetricsOptions(HttpOptions):
 
 
 @dataclass(frozen=True, slots=True)
+class TraceValues:
+    """Which requests are traced.
+
+    Attributes:
+        level: OFF or TIMESTAMPS.
+        rate: One request in so many is traced.
+        count: How many more are traced; -1 for any number.
+        log_frequency: Write a file of its own after so many traces; 0 for one file, written when the server stops.
+        file: Where traces go.
+    """
+
+    level: str = "OFF"
+    rate: int = 1000
+    count: int = -1
+    log_frequency: int = 0
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ServerOptions:
     """All that the process is told.
 
@@ -242,6 +261,7 @@ class ServerOptions:
         allow_client_shm: Callers may register shared memory: whatever the server's user keeps there, they can read and write.
         log_verbose: 0 for what an operator wants to know, 1 and above for what a developer wants to know.
         log_format: Tritonserver's: `default` (`I1121 09:30:00.123456 7 app] ...`) or `ISO8601`.
+        trace: Which requests are traced, until a caller changes that.
         grpc: The inference protocol; None when it is not allowed.
         http: Health over HTTP; None when it is not allowed.
         metrics: Prometheus; None when it is not allowed.
@@ -261,6 +281,7 @@ class ServerOptions:
     allow_client_shm: bool = False
     log_verbose: int = 0
     log_format: Literal["default", "ISO8601"] = "default"
+    trace: TraceValues = TraceValues()
     grpc: GrpcOptions | None = GrpcOptions()
     http: HttpOptions | None = HttpOptions()
     metrics: MetricsOptions | None = MetricsOptions()

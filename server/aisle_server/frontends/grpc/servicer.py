@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from typing import Any, Final, NamedTuple
@@ -24,11 +25,14 @@ from aisle_server.frontends.grpc import describe
 from aisle_server.frontends.grpc.call import Call
 from aisle_server.frontends.grpc.convert import decode_class_counts, decode_placements, decode_request, encode_response
 from aisle_server.frontends.grpc.parameters import EMPTY_FINAL_RESPONSE
+from aisle_server.frontends.grpc.settings_rpcs import SettingsRpcs
 from aisle_server.frontends.grpc.shared_memory_rpcs import SharedMemoryRpcs
 from aisle_server.frontends.grpc.streaming import answer_stream
+from aisle_server.frontends.log_settings import LogSettings
 from aisle_server.frontends.model_version import parse_model_version
 from aisle_server.frontends.shared_memory import SharedMemoryRegions
 from aisle_server.frontends.status import told
+from aisle_server.frontends.tracing import Tracer
 from aisle_server.inference import InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.inference_server import InferenceServer
 from aisle_server.model_config.message import to_message
@@ -40,12 +44,10 @@ _FINAL_RESPONSE: Final = "triton_final_response"
 NOT_OFFERED: Final = {
     "RepositoryModelLoad": "loading models on demand is not offered; models are loaded when the server starts",
     "RepositoryModelUnload": "unloading models on demand is not offered; models are unloaded when the server stops",
-    "TraceSetting": "tracing is not offered",
-    "LogSettings": "log settings cannot be read or changed over the network",
 }
 
 
-class InferenceServicer(SharedMemoryRpcs):
+class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
     """Answers the RPCs out of an inference server."""
 
     def __init__(
@@ -55,6 +57,8 @@ class InferenceServicer(SharedMemoryRpcs):
         admission: Admission | None = None,
         forwarding: HeaderForwarding | None = None,
         regions: SharedMemoryRegions | None = None,
+        log: LogSettings | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """Answer for a server.
 
@@ -63,8 +67,11 @@ class InferenceServicer(SharedMemoryRpcs):
             admission: Bounds the inference requests under way; None for no bound.
             forwarding: Picks the headers that become parameters; None for none of them.
             regions: Shared memory that tensors may lie in; None for none.
+            log: What the log tells; None for settings that nothing follows.
+            tracer: Takes the times of some requests; None for one without a file.
         """
-        super().__init__(regions or SharedMemoryRegions())
+        SharedMemoryRpcs.__init__(self, regions or SharedMemoryRegions())
+        SettingsRpcs.__init__(self, server, log or LogSettings(), tracer or Tracer())
         self._server = server
         self._admission = admission or Admission()
         self._forwarding = forwarding or HeaderForwarding()
@@ -122,7 +129,7 @@ class InferenceServicer(SharedMemoryRpcs):
             raise UnsupportedError(messages.DECOUPLED_ON_UNARY)
         asked = self._prepared(message, config, version, self._caller(call))
         with self._admission:
-            return asked.encode(await self._server.infer(asked.request))
+            return asked.encode(await self._answered(asked.request))
 
     async def model_stream_infer(self, requests: AsyncIterator[pb.ModelInferRequest], call: Call) -> None:
         """Run models. Answers keep the order of the requests, but for those of decoupled models, which go as they come.
@@ -146,7 +153,7 @@ class InferenceServicer(SharedMemoryRpcs):
             try:
                 asked = self._asked(message, caller)
                 with self._admission:
-                    response = asked.encode(await self._server.infer(asked.request))
+                    response = asked.encode(await self._answered(asked.request))
             except Exception as error:
                 return told_in_stream(message, error)
             response.parameters[_FINAL_RESPONSE].bool_param = True
@@ -186,6 +193,14 @@ class InferenceServicer(SharedMemoryRpcs):
             return answer_often(message) if self._is_decoupled(message) else answer_once(message)
 
         await answer_stream(requests, answer, call.send, self._stopping)
+
+    async def _answered(self, request: InferenceRequest) -> InferenceResponse:
+        if not self._tracer.takes(request.model_name):
+            return await self._server.infer(request)
+        start_ns = time.monotonic_ns()
+        response = await self._server.infer(request)
+        self._tracer.record(request, response, start_ns)
+        return response
 
     async def _admitted(self, request: InferenceRequest) -> AsyncGenerator[StreamedResponse, None]:
         with self._admission:

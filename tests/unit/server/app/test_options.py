@@ -19,6 +19,7 @@ from aisle_server.options import (
     Restriction,
     ServerOptions,
     TlsOptions,
+    TraceValues,
 )
 
 
@@ -60,6 +61,7 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         "--allow-client-shm": "true",
         "--log-verbose": 1,
         "--log-format": "ISO8601",
+        "--trace-config": "rate=7",
         "--grpc-address": "0.0.0.0",
         "--grpc-port": 1,
         "--grpc-infer-response-compression-level": "high",
@@ -105,6 +107,7 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         allow_client_shm=True,
         log_verbose=1,
         log_format="ISO8601",
+        trace=TraceValues(rate=7),
         grpc=GrpcOptions(
             address="0.0.0.0",
             port=1,

@@ -31,8 +31,6 @@ def test_every_rpc_is_answered_or_has_its_reason() -> None:
     assert set(NOT_OFFERED) == {
         "RepositoryModelLoad",
         "RepositoryModelUnload",
-        "TraceSetting",
-        "LogSettings",
     }
 
 
