@@ -50,11 +50,28 @@ def _keepalive(name: str, field: str, text: str) -> Callable[[Any], Any]:
 @_flag("--exit-timeout-secs", ServerOptions, "Seconds that accepted requests are granted when the server stops.")
 @_flag("--exit-on-error", ServerOptions, "Stop when a model fails to load at the start.")
 @_flag("--strict-readiness", ServerOptions, "Ready means that every model is, not merely that the process is up.")
+@_flag(
+    "--model-control-mode",
+    ServerOptions,
+    "none: load all models once; poll: follow changes of the repositories; explicit: callers load and unload.",
+    kind=click.Choice(["none", "poll", "explicit"]),
+)
+@click.option(
+    "--load-model",
+    "load_models",
+    metavar="NAME",
+    multiple=True,
+    help="With explicit, a model to load at the start; may be given more than once, or as * for all.",
+)
+@_flag("--repository-poll-secs", ServerOptions, "With poll, seconds from one look to the next.")
+@_flag("--allow-file-override", ServerOptions, "With explicit, callers may send files, and thereby code, to load.")
+@_flag("--model-load-thread-count", ServerOptions, "Models that may load side by side.")
+@_flag("--disable-auto-complete-config", ServerOptions, "Fill nothing in from the files of a model.")
 @click.option(
     "--backend-config",
-    metavar="BACKEND,KEY=VALUE",
+    metavar="[BACKEND,]KEY=VALUE",
     multiple=True,
-    help="Setting of a backend; may be given more than once.",
+    help="Setting of a backend, or of all; may be given more than once.",
 )
 @click.option(
     "--cache-config",
@@ -152,6 +169,7 @@ def _keepalive(name: str, field: str, text: str) -> Callable[[Any], Any]:
     help="counter_latencies or histogram_latencies, both true; may be given more than once.",
 )
 @_flag("--allow-cpu-metrics", MetricsOptions, "Tell how busy processors and memory are.")
+@_flag("--allow-gpu-metrics", MetricsOptions, "Tell how busy GPUs are, where there are any.")
 def serve(**flags: Any) -> None:
     """Serve model repositories over Triton's inference protocol.
 
@@ -216,6 +234,7 @@ def options_of(flags: dict[str, Any]) -> ServerOptions:
         port=flags["metrics_port"],
         config=_metrics_config(flags["metrics_config"]),
         allow_cpu_metrics=flags["allow_cpu_metrics"],
+        allow_gpu_metrics=flags["allow_gpu_metrics"],
     )
     return ServerOptions(
         model_repositories=flags["model_repositories"],
@@ -223,6 +242,12 @@ def options_of(flags: dict[str, Any]) -> ServerOptions:
         exit_timeout_secs=flags["exit_timeout_secs"],
         exit_on_error=flags["exit_on_error"],
         strict_readiness=flags["strict_readiness"],
+        model_control_mode=flags["model_control_mode"],
+        load_models=flags["load_models"],
+        repository_poll_secs=flags["repository_poll_secs"],
+        allow_file_override=flags["allow_file_override"],
+        model_load_thread_count=flags["model_load_thread_count"],
+        disable_auto_complete_config=flags["disable_auto_complete_config"],
         backend_config=_backend_config(flags["backend_config"]),
         response_cache_bytes=_response_cache_bytes(flags["cache_config"]),
         max_inflight_requests=flags["max_inflight_requests"],
@@ -250,10 +275,10 @@ def _response_cache_bytes(texts: Sequence[str]) -> int:
 def _backend_config(texts: Sequence[str]) -> dict[str, dict[str, str]]:
     settings: dict[str, dict[str, str]] = {}
     for text in texts:
-        backend, comma, setting = text.partition(",")
+        backend, comma, setting = text.partition(",") if "," in text.partition("=")[0] else ("", "", text)
         key, equals, value = setting.partition("=")
-        if not (backend and comma and key and equals):
-            raise ValueError(f"--backend-config is '{text}'; expected <backend>,<key>=<value>")
+        if not (key and equals) or bool(backend) != bool(comma):
+            raise ValueError(f"--backend-config is '{text}'; expected <backend>,<key>=<value> or <key>=<value>")
         settings.setdefault(backend, {})[key] = value
     return settings
 

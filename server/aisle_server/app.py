@@ -13,13 +13,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from aisle_server.backends.metric_families import MetricFamilies
-from aisle_server.backends.registry import open_model
+from aisle_server.backends.registry import backends_on_gpus, open_model
 from aisle_server.errors import InferenceServerError
 from aisle_server.frontends.admission import Admission
 from aisle_server.frontends.forwarding import HeaderForwarding
+from aisle_server.frontends.gpu_metrics import GpuMetrics, load_library
 from aisle_server.frontends.grpc.health import HealthServicer
 from aisle_server.frontends.grpc.server import GrpcEndpoint
 from aisle_server.frontends.grpc.servicer import InferenceServicer
@@ -31,11 +32,13 @@ from aisle_server.frontends.metrics import render_metrics
 from aisle_server.frontends.model_metrics import render_model_metrics
 from aisle_server.frontends.shared_memory import SharedMemoryRegions
 from aisle_server.frontends.tracing import Tracer
-from aisle_server.inference_server import InferenceServer
-from aisle_server.instance_group import ModelCalls
+from aisle_server.inference_server import InferenceServer, ModelControl
+from aisle_server.instance_group import ModelCalls, visible_gpus
 from aisle_server.options import GrpcOptions, HttpOptions, MetricsOptions, ServerOptions
+from aisle_server.repository.description import ReadingRules
 from aisle_server.repository.lifecycle import ModelRepository
 from aisle_server.repository.loader import VersionLoader
+from aisle_server.repository.poller import RepositoryPoller
 from aisle_server.scheduling.clock import SystemClock
 from aisle_server.scheduling.response_cache import ResponseCache
 
@@ -68,14 +71,16 @@ async def serve(options: ServerOptions) -> int:
     tracer = Tracer(options.trace)
     told_to_stop = _listen_to_signals()
     model_metrics = MetricFamilies()
-    server = _build_server(options, model_metrics)
+    repository = _build_repository(options, model_metrics)
+    server = _build_server(repository, options)
+    poller = RepositoryPoller(repository, options.repository_poll_secs)
     started: list[Endpoint] = []
     try:
         for name, endpoint in _build_endpoints(server, model_metrics, log, tracer, options):
             address = await endpoint.start()
             started.append(endpoint)
             _log.info("Started %s at %s", name, address)
-        return await _load_and_wait(server, told_to_stop, options)
+        return await _load_and_wait(server, poller, told_to_stop, options)
     except OSError as error:
         _log.error("%s", error.strerror or error)
         return 1
@@ -84,7 +89,10 @@ async def serve(options: ServerOptions) -> int:
         tracer.close()
 
 
-def _build_server(options: ServerOptions, model_metrics: MetricFamilies) -> InferenceServer:
+def _build_repository(options: ServerOptions, model_metrics: MetricFamilies) -> ModelRepository:
+    gpus = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    if gpus:
+        _log.info("GPUs: %s", ", ".join(map(str, gpus)))
     # A model may execute others, so the loader is given what leads to the repository, which is given the loader.
     model_calls = ModelCalls(
         asyncio.get_running_loop(),
@@ -95,17 +103,33 @@ def _build_server(options: ServerOptions, model_metrics: MetricFamilies) -> Infe
         open_model,
         SystemClock(),
         cores=_cores(),
+        available_gpus=gpus,
         backend_settings=options.backend_config,
+        auto_complete_config=not options.disable_auto_complete_config,
         model_caller=model_calls,
         metrics=model_metrics,
         response_cache=ResponseCache(options.response_cache_bytes) if options.response_cache_bytes else None,
     )
-    repository = ModelRepository(options.model_repositories, loader)
+    repository = ModelRepository(
+        options.model_repositories,
+        loader,
+        rules=ReadingRules(
+            gpus, backends_on_gpus() if gpus else None, needs_config=options.disable_auto_complete_config
+        ),
+        concurrent_loads=options.model_load_thread_count,
+    )
+    return repository
+
+
+def _build_server(repository: ModelRepository, options: ServerOptions) -> InferenceServer:
     return InferenceServer(
         repository,
         name=options.id,
         version=_version(),
         strict_readiness=options.strict_readiness,
+        model_control=ModelControl(
+            is_explicit=options.model_control_mode == "explicit", allows_file_override=options.allow_file_override
+        ),
     )
 
 
@@ -143,14 +167,24 @@ def _build_endpoints(
 def _metric_sources(
     server: InferenceServer, model_metrics: MetricFamilies, options: MetricsOptions
 ) -> list[Callable[[], str]]:
-    sources = [lambda: render_metrics(server, options.config), lambda: render_model_metrics(model_metrics)]
-    return [*sources, HostMetrics().render] if options.allow_cpu_metrics else sources
+    sources: list[Callable[[], str]] = [
+        lambda: render_metrics(server, options.config),
+        lambda: render_model_metrics(model_metrics),
+    ]
+    if options.allow_cpu_metrics:
+        sources.append(HostMetrics().render)
+    if options.allow_gpu_metrics and (gpus := GpuMetrics(load_library())):
+        sources.append(gpus.render)
+    return sources
 
 
-async def _load_and_wait(server: InferenceServer, told_to_stop: asyncio.Event, options: ServerOptions) -> int:
-    """Load the models, then wait for the signal, which may come while they load."""
-    loading = asyncio.create_task(server.start())
+async def _load_and_wait(
+    server: InferenceServer, poller: RepositoryPoller, told_to_stop: asyncio.Event, options: ServerOptions
+) -> int:
+    """Load the models, then wait for the signal, which may come while they load. With polling, look for changes meanwhile."""
+    loading = asyncio.create_task(server.start(_models_to_start_with(options)))
     stopping = asyncio.create_task(told_to_stop.wait())
+    tasks: list[asyncio.Task[Any]] = [loading, stopping]
     try:
         await asyncio.wait([loading, stopping], return_when=asyncio.FIRST_COMPLETED)
         if not loading.done():
@@ -160,15 +194,24 @@ async def _load_and_wait(server: InferenceServer, told_to_stop: asyncio.Event, o
             _log.error("Failed to load: %s. Exiting; --exit-on-error=false would go on without", ", ".join(failures))
             return 1
         _log.info("Ready")
+        if options.model_control_mode == "poll":
+            tasks.append(asyncio.create_task(poller.run()))
         await stopping
         return 0
     except InferenceServerError as error:
         _log.error("%s", error.message)
         return 1
     finally:
-        for task in (loading, stopping):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(loading, stopping, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _models_to_start_with(options: ServerOptions) -> Sequence[str] | None:
+    """Return the models to load at the start, None for every model there is."""
+    if options.model_control_mode != "explicit" or options.load_models == ("*",):
+        return None
+    return options.load_models
 
 
 async def _stop(server: InferenceServer, started: Sequence[Endpoint], grace_s: float) -> None:

@@ -11,6 +11,7 @@ QUEUE_TIMEOUT = "Request timeout expired"
 SERVER_EXITING = "Server exiting"
 SERVER_NOT_READY = "Server not ready"
 LOAD_NOT_ALLOWED = "explicit model load / unload is not allowed if polling is enabled"
+FILE_OVERRIDE_DISABLED = "file override is disabled. Start the server with '--allow-file-override=true' to enable."
 REPOSITORY_NAME_UNSUPPORTED = "'repository_name' specification is not supported"
 SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requests."
 DECOUPLED_ON_UNARY = "ModelInfer RPC doesn't support models with decoupled transaction policy"
@@ -301,6 +302,16 @@ def failed_to_poll(model: str) -> str:
 EMPTY_MODEL_NAME = "Model name cannot be empty. Please enter a valid name to deploy."
 DUPLICATE_MODEL = "model appears in two or more repositories"
 UNLOADED = "unloaded"
+
+
+def unknown_load_parameter(name: str) -> str:
+    """A load came with a parameter that loads do not have."""
+    return f"unrecognized load parameter '{name}'."
+
+
+def load_parameter_type(name: str, expected: str) -> str:
+    """A parameter of a load has a value of the wrong type."""
+    return f"invalid value type for load parameter '{name}', expected {expected}."
 
 
 def unsafe_model_name(name: str) -> str:

@@ -219,11 +219,13 @@ class MetricsOptions(HttpOptions):
     Attributes:
         config: Which metrics of inference are given.
         allow_cpu_metrics: Give the processors' and the memory's.
+        allow_gpu_metrics: Give those of NVIDIA's GPUs, where there are any.
     """
 
     port: int = 8002
     config: MetricsConfig = MetricsConfig()
     allow_cpu_metrics: bool = True
+    allow_gpu_metrics: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +257,14 @@ class ServerOptions:
         exit_timeout_secs: What accepted requests are granted once the server has been told to stop.
         exit_on_error: Stop when a model fails to load at the start.
         strict_readiness: Ready means that every model is ready, not merely that the process is up.
-        backend_config: Backend -> its settings.
+        model_control_mode: `none`: what is there at the start is loaded, and stays; `poll`: changes of the repositories are followed;
+            `explicit`: callers load and unload models. Whoever may load a model may run code, so it is for trusted callers.
+        load_models: With `explicit`, models to load at the start; `*` alone for all there are.
+        repository_poll_secs: With `poll`, seconds from one look at the repositories to the next.
+        allow_file_override: With `explicit`, callers may send the files of a model along.
+        model_load_thread_count: Models that may load side by side.
+        disable_auto_complete_config: A model is what its config.pbtxt says, whole, and nothing is filled in from its files.
+        backend_config: Backend -> its settings; those of "" are for all.
         response_cache_bytes: What the answers that are kept for requests that come again may take; 0 keeps none.
         max_inflight_requests: Inference requests under way, over gRPC and HTTP together; 0 for no bound.
         allow_client_shm: Callers may register shared memory: whatever the server's user keeps there, they can read and write.
@@ -275,6 +284,12 @@ class ServerOptions:
     exit_timeout_secs: int = 30
     exit_on_error: bool = True
     strict_readiness: bool = True
+    model_control_mode: Literal["none", "poll", "explicit"] = "none"
+    load_models: tuple[str, ...] = ()
+    repository_poll_secs: int = 15
+    allow_file_override: bool = False
+    model_load_thread_count: int = 4
+    disable_auto_complete_config: bool = False
     backend_config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     response_cache_bytes: int = 0
     max_inflight_requests: int = 16384
@@ -294,11 +309,25 @@ class ServerOptions:
                 raise ValueError(f"--model-repository names '{folder}', which is not a folder")
         if self.grpc is None and self.http is None:
             raise ValueError("--allow-grpc and --allow-http are both off; expected one of them at least")
+        self._check_model_control()
         if self.exit_timeout_secs < 0:
             raise ValueError(f"--exit-timeout-secs is {self.exit_timeout_secs}; expected 0 or more")
         if self.max_inflight_requests < 0:
             raise ValueError(f"--max-inflight-requests is {self.max_inflight_requests}; expected 0 (no bound) or more")
         self._check_endpoints()
+
+    def _check_model_control(self) -> None:
+        mode = self.model_control_mode
+        if self.load_models and mode != "explicit":
+            raise ValueError(f"--load-model is given and --model-control-mode is {mode}; expected explicit")
+        if "*" in self.load_models and len(self.load_models) > 1:
+            raise ValueError("--load-model is * and others; expected * alone, which is every model")
+        if self.allow_file_override and mode != "explicit":
+            raise ValueError(f"--allow-file-override is on and --model-control-mode is {mode}; expected explicit")
+        if self.repository_poll_secs < 1:
+            raise ValueError(f"--repository-poll-secs is {self.repository_poll_secs}; expected 1 or more")
+        if self.model_load_thread_count < 1:
+            raise ValueError(f"--model-load-thread-count is {self.model_load_thread_count}; expected 1 or more")
 
     def _check_endpoints(self) -> None:
         endpoints = {"--grpc-port": self.grpc, "--http-port": self.http, "--metrics-port": self.metrics}

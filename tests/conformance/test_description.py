@@ -112,10 +112,6 @@ def test_shared_memory_status_is_empty(client: triton.InferenceServerClient) -> 
 
 def test_what_is_not_offered_says_so(client: triton.InferenceServerClient) -> None:
     """RPCs that are not offered answer UNIMPLEMENTED with a plain text."""
-    with refused(StatusCode.UNIMPLEMENTED, "loading models on demand is not offered..."):
-        client.load_model("identity")
-    with refused(StatusCode.UNIMPLEMENTED, "unloading models on demand is not offered..."):
-        client.unload_model("identity")
     with refused(
         StatusCode.UNIMPLEMENTED,
         "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable.",

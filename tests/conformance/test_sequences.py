@@ -11,12 +11,13 @@ from typing import Any
 
 import grpc
 import numpy as np
-import onnx
 import pytest
 import tritonclient.grpc as triton
+import tritonclient.http as triton_http
 from onnx import TensorProto, helper
 
 from tests.support.model_repositories import write_python_model
+from tests.support.onnx_networks import save_network
 from tests.support.server_process import ServerProcess, running_server
 from tests.support.triton_requests import infer_input, refused
 
@@ -65,19 +66,34 @@ class TritonPythonModel:
 def write_stock_model(repository: Path) -> None:
     """Write an ONNX model that adds START to its input, as the stock `simple_sequence` does."""
     directory = repository / "simple_sequence"
-    (directory / "1").mkdir(parents=True)
     inputs = [("INPUT", TensorProto.INT32), ("START", TensorProto.FLOAT), ("READY", TensorProto.INT32)]
-    nodes = [
-        helper.make_node("Cast", ["START"], ["START_INT32"], to=TensorProto.INT32),
-        helper.make_node("Mul", ["START_INT32", "READY"], ["ADDED"]),
-        helper.make_node("Add", ["INPUT", "ADDED"], ["OUTPUT"]),
-    ]
-    values = [helper.make_tensor_value_info(name, datatype, ["rows", 1]) for name, datatype in inputs]
-    output = helper.make_tensor_value_info("OUTPUT", TensorProto.INT32, ["rows", 1])
-    graph = helper.make_graph(nodes, "simple_sequence", values, [output])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.save(model, directory / "1" / "model.onnx")
+    save_network(
+        directory / "1",
+        [
+            helper.make_node("Cast", ["START"], ["START_INT32"], to=TensorProto.INT32),
+            helper.make_node("Mul", ["START_INT32", "READY"], ["ADDED"]),
+            helper.make_node("Add", ["INPUT", "ADDED"], ["OUTPUT"]),
+        ],
+        [(name, datatype, ["rows", 1]) for name, datatype in inputs],
+        [("OUTPUT", TensorProto.INT32, ["rows", 1])],
+    )
     (directory / "config.pbtxt").write_text(f"max_batch_size: 8 sequence_batching {{ {START} {READY} }}")
+
+
+def write_stateful_model(repository: Path, strategy: str) -> None:
+    """Write an ONNX model that sums up its sequence in implicit state, and knows nothing else of sequences."""
+    directory = repository / f"stateful_{strategy}"
+    save_network(
+        directory / "1",
+        [
+            helper.make_node("Add", ["INPUT", "SUM_IN"], ["SUM_OUT"]),
+            helper.make_node("Identity", ["SUM_OUT"], ["OUTPUT"]),
+        ],
+        [(name, TensorProto.INT32, ["rows", 1]) for name in ("INPUT", "SUM_IN")],
+        [(name, TensorProto.INT32, ["rows", 1]) for name in ("OUTPUT", "SUM_OUT")],
+    )
+    state = 'state { input_name: "SUM_IN" output_name: "SUM_OUT" data_type: TYPE_INT32 dims: 1 }'
+    (directory / "config.pbtxt").write_text(f"max_batch_size: 3 sequence_batching {{ {strategy} {{}} {state} }}")
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +101,8 @@ def sequence_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
     """A server with models that keep sequences."""
     repository = tmp_path_factory.mktemp("sequences")
     write_stock_model(repository)
+    for strategy in ("direct", "oldest"):
+        write_stateful_model(repository, strategy)
     two = "max_batch_size: 4 instance_group { count: 2 kind: KIND_CPU }" + TENSORS
     controls = START + END + READY
     for name, strategy, datatype in (
@@ -201,6 +219,33 @@ def test_the_stock_stream_example(sequence_server: ServerProcess) -> None:
     assert got == {str(each): [values[0] + 1, *values[1:]] for each, values in sent.items()}
 
 
+@pytest.mark.parametrize("strategy", ["direct", "oldest"])
+def test_the_server_carries_implicit_state(client: triton.InferenceServerClient, strategy: str) -> None:
+    """A network without memory sums up each of three sequences; a new START begins from zeros, and no caller sees the state."""
+    model = f"stateful_{strategy}"
+    got: dict[int, list[int]] = {each: [] for each in (1, 2, 3)}
+    for index, value in enumerate(VALUES):
+        for sequence_id in got:
+            got[sequence_id].append(ask(client, model, sequence_id * value, sequence_id, "S" if index == 0 else ""))
+    assert got == {each: [int(value) for value in np.cumsum(VALUES) * each] for each in got}
+    assert [ask(client, model, 5, 2, "S"), ask(client, model, 1, 2), ask(client, model, 1, 1)] == [
+        5,
+        6,
+        sum(VALUES) + 1,
+    ]
+    metadata = client.get_model_metadata(model)
+    assert ([each.name for each in metadata.inputs], [each.name for each in metadata.outputs]) == (
+        ["INPUT"],
+        ["OUTPUT"],
+    )
+    result = client.infer(
+        model, [infer_input("INPUT", np.ones((1, 1), np.int32), "INT32")], sequence_id=3, sequence_end=True
+    )
+    assert [each.name for each in result.get_response().outputs] == ["OUTPUT"]
+    for sequence_id in (1, 2):
+        ask(client, model, 0, sequence_id, "E")
+
+
 def test_sequences_share_executions(client: triton.InferenceServerClient) -> None:
     """Three sequences that ask at once are executed together; one alone in the third row has two empty rows before it."""
     answers: queue.Queue[tuple[Any, Any]] = queue.Queue()
@@ -217,6 +262,57 @@ def test_sequences_share_executions(client: triton.InferenceServerClient) -> Non
     assert counts == [11, 23, 23]  # ready * 10 + rows
     assert ask(client, "census", 1, 13, "E") == 13
     assert [ask(client, "census", 1, each, "E") for each in (12, 11)] == [12, 11]
+
+
+def test_sequences_over_http(sequence_server: ServerProcess) -> None:
+    """The stock REST example: the parameters of a sequence stand in the JSON, its id a number or a text."""
+    with triton_http.InferenceServerClient(sequence_server.http) as client:
+        for model, sequence_id in (("direct", 2001), ("simple_string_dyna_sequence", "2002")):
+            got = []
+            for index, value in enumerate(VALUES):
+                given = triton_http.InferInput("INPUT", [1, 1], "INT32")
+                given.set_data_from_numpy(np.array([[value]], np.int32))
+                result = client.infer(
+                    model,
+                    [given],
+                    sequence_id=sequence_id,
+                    sequence_start=index == 0,
+                    sequence_end=index == len(VALUES) - 1,
+                )
+                got.append(int(result.as_numpy("OUTPUT")[0, 0]))
+            assert got == sums(VALUES, int(sequence_id))
+
+
+def test_a_caller_that_leaves_takes_its_sequence_along(client: triton.InferenceServerClient) -> None:
+    """A request that is cancelled while it waits ends its sequence: those behind it are CANCELLED too, and nobody else is."""
+    answers: queue.Queue[Any] = queue.Queue()
+
+    def send(name: str, sequence_id: int, *, start: bool = False) -> Any:
+        time.sleep(0.03)
+        return client.async_infer(
+            "census",
+            value_input(1),
+            lambda result, error: answers.put((name, error and error.status())),
+            sequence_id=sequence_id,
+            sequence_start=start,
+        )
+
+    send("first", 21, start=True)
+    leaving = send("leaving", 21)
+    send("behind", 21)
+    send("other", 22, start=True)
+    leaving.cancel()
+    assert dict(answers.get(timeout=20) for _ in range(4)) == {
+        "first": None,
+        "leaving": str(grpc.StatusCode.CANCELLED),
+        "behind": str(grpc.StatusCode.CANCELLED),
+        "other": None,
+    }
+    with refused(
+        grpc.StatusCode.INVALID_ARGUMENT, "inference request for sequence 21 to model 'census' must specify..."
+    ):
+        ask(client, "census", 1, 21)
+    ask(client, "census", 1, 22, "E")
 
 
 def test_a_sequence_must_be_started(client: triton.InferenceServerClient) -> None:

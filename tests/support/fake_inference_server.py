@@ -97,7 +97,7 @@ class FakeInferenceServer:
             if name in ("", config.name)
         ]
 
-    def repository_index(self, ready_only: bool) -> list[Any]:
+    async def repository_index(self, ready_only: bool) -> list[Any]:
         rows = [SimpleNamespace(name="identity", version=3, state=ModelState.READY, reason="")]
         if not ready_only:
             rows.append(SimpleNamespace(name="never_loaded", version=None, state=ModelState.UNKNOWN, reason=""))

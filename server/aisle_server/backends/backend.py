@@ -70,13 +70,15 @@ class BackendOptions:
 
     Attributes:
         intra_op_threads: Threads that one instance may compute with, so that instances do not fight over cores.
-        settings: From `--backend-config <backend>,<key>=<value>`.
+        settings: From `--backend-config <backend>,<key>=<value>`, and those that are for all backends.
+        auto_complete_config: Fill in what the configuration leaves out from what the model file knows; else only check it.
         model_caller: Executes other models; None where there are none.
         metrics: Takes what models count for themselves; None where nobody looks.
     """
 
     intra_op_threads: int = 1
     settings: Mapping[str, str] = field(default_factory=dict)
+    auto_complete_config: bool = True
     model_caller: ModelCaller | None = None
     metrics: Metrics | None = None
 

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from aisle_server.backends.backend import Execution
-from aisle_server.backends.batching import Arrays, UnequalRequestsError, gather, requested_outputs, scatter
+from aisle_server.backends.batching import Arrays, UnequalRequestsError, requested_outputs, scatter
+from aisle_server.backends.ragged import RaggedBatching
 from aisle_server.errors import InferenceServerError, InternalError
 from aisle_server.inference import InferenceRequest, InferenceResponse
 from aisle_server.model_config.schema import ModelConfig
@@ -35,8 +36,9 @@ class BatchExecution:
         self._config = config
         self._version = version
         self._network = network
+        self._ragged = RaggedBatching(config)
         self._keeps_state = config.sequence_batching is not None
-        self._output_names = tuple(output.name for output in config.outputs)
+        self._output_names = tuple(name for name, _ in config.network_outputs)
 
     def execute(self, requests: Sequence[InferenceRequest]) -> Execution:
         """Run a batch; see `BackendInstance.execute`."""
@@ -58,12 +60,13 @@ class BatchExecution:
         return Execution(results, start_ns, time.monotonic_ns())
 
     def _run(self, requests: Sequence[InferenceRequest]) -> Execution:
-        inputs = gather(requests)
+        inputs = self._ragged.gather(requests)
         names = requested_outputs(requests, self._output_names)
         start_ns = time.monotonic_ns()
         outputs = self._network(inputs, names)
         end_ns = time.monotonic_ns()
-        return Execution(scatter(self._config, self._version, requests, outputs), start_ns, end_ns)
+        pieces = self._ragged.share_out(requests, outputs)
+        return Execution(scatter(self._config, self._version, requests, outputs, pieces), start_ns, end_ns)
 
     def _told(self, error: Exception) -> InferenceServerError:
         if isinstance(error, InferenceServerError):

@@ -7,6 +7,7 @@ concatenated once, and a response's rows are views into the batch's outputs.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +19,7 @@ from aisle_server.messages import dims_text
 from aisle_server.model_config.schema import ModelConfig
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
+_NO_PIECES: Mapping[str, Sequence[npt.NDArray[Any]]] = MappingProxyType({})
 
 
 class UnequalRequestsError(ValueError):
@@ -70,6 +72,7 @@ def scatter(
     version: int,
     requests: Sequence[InferenceRequest],
     outputs: Arrays,
+    pieces: Mapping[str, Sequence[npt.NDArray[Any]]] = _NO_PIECES,
 ) -> list[InferenceResponse]:
     """Cut the outputs of a batch into responses.
 
@@ -78,6 +81,7 @@ def scatter(
         version: Of the model.
         requests: As they were gathered.
         outputs: By name, [rows, *dims] when the model batches. Those that nobody asked for may be absent.
+        pieces: By name, a piece for each request, of outputs that are not cut by rows.
 
     Returns:
         For each request its own rows of the outputs it asked for, else of every output of the configuration; views, not copies.
@@ -85,22 +89,25 @@ def scatter(
     Raises:
         InternalError: An output has not one row for each row of the batch.
     """
-    datatypes = {output.name: output.datatype for output in config.outputs}
+    datatypes = dict(config.network_outputs)
     rows = sum(request.batch_size for request in requests)
     if config.is_batching:
         for name, array in outputs.items():
+            if name in pieces:
+                continue
             if array.ndim == 0 or len(array) != rows:
                 raise InternalError(
                     f"output '{name}' of model '{config.name}' has shape {dims_text(array.shape)} for a batch of {rows};"
                     " expected a row for each row of the batch"
                 )
-    if len(requests) == 1:
+    if len(requests) == 1 and not pieces:
         return [_response(config, version, requests[0], datatypes, outputs)]
     responses = []
     start = 0
-    for request in requests:
+    for index, request in enumerate(requests):
         stop = start + request.batch_size
-        own = {name: array[start:stop] for name, array in outputs.items()}
+        own = {name: array[start:stop] for name, array in outputs.items() if name not in pieces}
+        own.update({name: parts[index] for name, parts in pieces.items()})
         responses.append(_response(config, version, request, datatypes, own))
         start = stop
     return responses

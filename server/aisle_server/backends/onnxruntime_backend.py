@@ -128,7 +128,7 @@ class OnnxRuntimeInstance(BackendInstance):
         self._text_inputs = frozenset(
             (*(tensor.name for tensor in config.inputs if tensor.datatype == "BYTES"), *_text_controls(config))
         )
-        self._text_outputs = frozenset(tensor.name for tensor in config.outputs if tensor.datatype == "BYTES")
+        self._text_outputs = frozenset(name for name, datatype in config.network_outputs if datatype == "BYTES")
         self._batch_execution = BatchExecution(config, version, self._run)
 
     def execute(self, requests: Sequence[InferenceRequest]) -> Execution:
@@ -161,7 +161,8 @@ class OnnxRuntimeInstance(BackendInstance):
 
 def _text_controls(config: ModelConfig) -> list[str]:
     controls = () if config.sequence_batching is None else config.sequence_batching.control_inputs
-    return [each.name for each in controls if each.control.tensor_datatype == "BYTES"]
+    texts = [each.name for each in controls if each.control.tensor_datatype == "BYTES"]
+    return texts + [each.input_name for each in config.states if each.datatype == "BYTES"]
 
 
 def _map_elements(array: npt.NDArray[Any], function: Any) -> npt.NDArray[Any]:

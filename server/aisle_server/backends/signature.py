@@ -27,14 +27,17 @@ def completed(
         config: Validated, maybe incomplete.
         inputs: What the model takes.
         outputs: What the model gives.
-        options: Its setting `default-max-batch-size` is for models that batch and do not say how much.
+        options: Whether to complete anything; its setting `default-max-batch-size` is for models that batch and do not say how much.
 
     Raises:
         InvalidArgumentError: The setting is no number, or the configuration does not fit.
         InternalError: The configuration contradicts itself, or wants a batch dimension that the model lacks.
     """
+    if not options.auto_complete_config:
+        check_against_signature(config, inputs, outputs)
+        return config
     text = options.settings.get("default-max-batch-size", str(DEFAULT_MAX_BATCH_SIZE))
-    if not text.isdecimal():
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
         raise InvalidArgumentError(f"backend setting 'default-max-batch-size' is '{text}'; expected a whole number")
     config = complete_from_signature(config, inputs, outputs, int(text))
     check_against_signature(config, inputs, outputs)

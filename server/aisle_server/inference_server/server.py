@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from aisle_server import messages
-from aisle_server.errors import InferenceServerError, InvalidArgumentError, UnavailableError
+from aisle_server.errors import InferenceServerError, InvalidArgumentError, UnavailableError, UnsupportedError
 from aisle_server.inference import LATEST_VERSION, InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.inference_server.metadata import ModelMetadata, ServerMetadata, describe_model
 from aisle_server.model_config.schema import ModelConfig
 from aisle_server.repository.lifecycle import ModelRepository
+from aisle_server.repository.override import NO_OVERRIDE, LoadOverride
 from aisle_server.repository.served_model import ServedModel
 from aisle_server.repository.states import ModelIndex
 from aisle_server.statistics import StatisticsSnapshot
@@ -46,6 +47,19 @@ class ModelVersionStatistics:
     load_duration_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class ModelControl:
+    """What callers may change of the models that are served.
+
+    Attributes:
+        is_explicit: They may load and unload models.
+        allows_file_override: They may send files to load in place of those in the repository: code, for a python model.
+    """
+
+    is_explicit: bool = False
+    allows_file_override: bool = False
+
+
 class InferenceServer:
     """Answers for all models of a repository. Every method is called on the event loop.
 
@@ -53,7 +67,13 @@ class InferenceServer:
     """
 
     def __init__(
-        self, repository: ModelRepository, *, name: str = "aisle", version: str = "", strict_readiness: bool = True
+        self,
+        repository: ModelRepository,
+        *,
+        name: str = "aisle",
+        version: str = "",
+        strict_readiness: bool = True,
+        model_control: ModelControl = ModelControl(),
     ) -> None:
         """Make a server that has loaded nothing yet.
 
@@ -62,10 +82,12 @@ class InferenceServer:
             name: Of the server, for its metadata.
             version: Of the server, for its metadata.
             strict_readiness: Ready means that every model is ready, not merely that the models have been tried.
+            model_control: What callers may change.
         """
         self._repository = repository
         self._metadata = ServerMetadata(name, version)
         self._is_readiness_strict = strict_readiness
+        self._model_control = model_control
         self._state = _State.STARTING
         self._is_exit_announced = False
 
@@ -241,9 +263,48 @@ class InferenceServer:
             for served in self._served(name, version)
         ]
 
-    def repository_index(self, ready_only: bool = False) -> list[ModelIndex]:
-        """List every model directory and every version that somebody asked to load, by name and version."""
-        return self._repository.index(ready_only=ready_only)
+    async def repository_index(self, ready_only: bool = False) -> list[ModelIndex]:
+        """List every model directory there is now with the versions that somebody asked to load, by name and version.
+
+        Raises:
+            InvalidArgumentError: A model repository cannot be read.
+        """
+        return await self._repository.index(ready_only=ready_only)
+
+    async def load_model(self, name: str, override: LoadOverride = NO_OVERRIDE) -> None:
+        """Load a model as it lies in the repository now, or load it anew; see `ModelRepository.load`.
+
+        Args:
+            name: Of the model.
+            override: Stands in the place of what lies in the repository.
+
+        Raises:
+            InvalidArgumentError: The name is no name, or a version failed to load; the text says why.
+            UnavailableError: Callers may not load models, or the server is still loading or on its way out.
+            UnsupportedError: Files came with the request, and may not.
+            InternalError: There is no such model, or it or the override cannot be read.
+        """
+        if not name.strip():
+            raise InvalidArgumentError(messages.EMPTY_MODEL_NAME)
+        if name.strip() == ".." or "/" in name:
+            raise InvalidArgumentError(messages.unsafe_model_name(name))
+        self._refuse_model_control()
+        if override.files and not self._model_control.allows_file_override:
+            raise UnsupportedError(messages.FILE_OVERRIDE_DISABLED)
+        await self._repository.load(name, override)
+
+    async def unload_model(self, name: str, *, unload_dependents: bool = False) -> None:
+        """Take a model out of service, and the ensembles that need it; see `ModelRepository.unload`.
+
+        Args:
+            name: Of the model; an unknown one is none.
+            unload_dependents: Take the models that only this ensemble needs out of service too, unless somebody loaded them by name.
+
+        Raises:
+            UnavailableError: Callers may not unload models, or the server is still loading or on its way out.
+        """
+        self._refuse_model_control()
+        await self._repository.unload(name, unload_dependents=unload_dependents)
 
     def _served(self, name: str, version: int) -> list[ServedModel]:
         if not name:
@@ -265,6 +326,13 @@ class InferenceServer:
                 if target == output:
                     return self._labels(self._repository.served(step.model_name, step.model_version), source)
         return None
+
+    def _refuse_model_control(self) -> None:
+        if not self._model_control.is_explicit:
+            raise UnavailableError(messages.LOAD_NOT_ALLOWED)
+        self._refuse_when_exiting()
+        if self._state is not _State.RUNNING:
+            raise UnavailableError(messages.SERVER_NOT_READY)
 
     def _refuse_when_exiting(self) -> None:
         if self._is_exit_announced or self._state is _State.EXITING:

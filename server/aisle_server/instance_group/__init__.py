@@ -1,5 +1,6 @@
 """N instances of a model, a thread each: the boundary between the event loop and everything that blocks."""
 
+from aisle_server.instance_group.gpus import visible_gpus
 from aisle_server.instance_group.group import InstanceGroup
 from aisle_server.instance_group.instance_thread import GroupExecution
 from aisle_server.instance_group.model_calls import ModelCalls
@@ -16,4 +17,5 @@ __all__ = [
     "devices_for",
     "intra_op_threads_for",
     "load_warmup_samples",
+    "visible_gpus",
 ]

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from aisle_server.backends.backend import BackendModel
 from aisle_server.inference import InferenceRequest
 from aisle_server.instance_group.instance_thread import GroupExecution, InstanceThread, Work
-from aisle_server.instance_group.placement import devices_for
+from aisle_server.instance_group.placement import Placement, devices_for
 from aisle_server.instance_group.response_stream import ResponseStream
 from aisle_server.instance_group.warmup import WarmupSample
 from aisle_server.model_config.schema import ModelConfig
@@ -25,12 +25,22 @@ class InstanceGroup:
     queues; its scheduler does, by looking at `idle_count`. The group does not own the model: who opened it closes it, after `stop`.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        model: BackendModel,
+        loop: asyncio.AbstractEventLoop,
+        warmup_samples: Sequence[WarmupSample],
+        available_gpus: Sequence[int],
+    ) -> None:
         """Make a group without instances; callers use `start`."""
+        self._model = model
         self._loop = loop
+        self._warmup_samples = tuple(warmup_samples)
+        self._available_gpus = tuple(available_gpus)
         # One for each instance; the same for all of them unless the model has sequences.
         self._inboxes: list[SimpleQueue[Work | None]] = []
         self._instances: list[InstanceThread] = []
+        self._leaving: list[InstanceThread] = []
         self._under_way = 0
         self._stopped: asyncio.Task[None] | None = None
 
@@ -56,19 +66,34 @@ class InstanceGroup:
         Raises:
             InferenceServerError: An instance could not be created, or failed to warm up. None is left behind.
         """
-        group = cls(asyncio.get_running_loop())
-        shared = SimpleQueue[Work | None]()
+        group = cls(model, asyncio.get_running_loop(), warmup_samples, available_gpus)
         try:
             for placement in devices_for(config, available_gpus):
-                inbox = shared if config.sequence_batching is None else SimpleQueue[Work | None]()
-                group._inboxes.append(inbox)
-                instance = InstanceThread(placement, model, config, inbox, group._loop)
-                group._instances.append(instance)
-                await instance.start(warmup_samples)
+                await group._add(placement, config)
         except BaseException:
             await group.stop()
             raise
         return group
+
+    async def resize(self, config: ModelConfig) -> None:
+        """Have as many instances as a configuration says, while requests are executed. Those that are too many leave when they are idle.
+
+        Args:
+            config: As that of the start but for its instance groups, all of which execute on the same device, as those before; it has
+                no sequences.
+
+        Raises:
+            InferenceServerError: An instance more could not be created, or failed to warm up. There are as many as before.
+        """
+        count = len(self._instances)
+        placements = devices_for(config, self._available_gpus)
+        try:
+            for placement in placements[count:]:
+                await self._add(placement, config)
+        except BaseException:
+            self._dismiss(down_to=count)
+            raise
+        self._dismiss(down_to=len(placements))
 
     @property
     def instance_count(self) -> int:
@@ -126,8 +151,37 @@ class InstanceGroup:
         await asyncio.shield(self._stopped)
 
     async def _wait_for_threads(self) -> None:
-        for instance in self._instances:
+        for instance in (*self._instances, *self._leaving):
             await instance.ended
+
+    async def _add(self, placement: Placement, config: ModelConfig) -> None:
+        is_shared = config.sequence_batching is None and self._inboxes
+        inbox = self._inboxes[0] if is_shared else SimpleQueue[Work | None]()
+        instance = InstanceThread(placement, self._model, config, inbox, self._loop)
+        instance.ended.add_done_callback(lambda _: self._note_end(instance))
+        # Among those that leave until it has come: one that cannot be created ends by itself.
+        self._leaving.append(instance)
+        try:
+            await instance.start(self._warmup_samples)
+        except asyncio.CancelledError:
+            inbox.put(None)
+            raise
+        self._leaving.remove(instance)
+        self._instances.append(instance)
+        self._inboxes.append(inbox)
+
+    def _dismiss(self, *, down_to: int) -> None:
+        """Let instances leave until so many are left."""
+        while len(self._instances) > down_to:
+            self._leaving.append(self._instances.pop())
+            self._inboxes.pop().put(None)
+
+    def _note_end(self, instance: InstanceThread) -> None:
+        if instance in self._leaving:
+            self._leaving.remove(instance)
+        elif self._stopped is None:
+            # All take from one queue, so the word that it is over came to another than it was meant for, who stays in its place.
+            self._instances[self._instances.index(instance)] = self._leaving.pop(0)
 
     def _finish(self, work: Work, execution: GroupExecution) -> None:
         self._under_way -= 1

@@ -7,7 +7,7 @@ Source: Triton, "Auto-Generated Model Configuration".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -73,7 +73,12 @@ class SignatureTensor:
 
 
 def complete_from_files(
-    config: ModelConfig, directory_name: str, version_entries: Mapping[str, bool], *, available_gpus: Sequence[int] = ()
+    config: ModelConfig,
+    directory_name: str,
+    version_entries: Mapping[str, bool],
+    *,
+    available_gpus: Sequence[int] = (),
+    gpu_backends: Collection[str] | None = None,
 ) -> ModelConfig:
     """Fill in what the model directory tells: name, platform, backend, file name, instance groups, and defaults.
 
@@ -82,6 +87,7 @@ def complete_from_files(
         directory_name: Of the model directory.
         version_entries: What lies in the first version directory by name, True for a directory; empty when there is none.
         available_gpus: Ids of the GPUs that instances may use.
+        gpu_backends: Backends whose models use them when the configuration leaves the choice; None for all.
 
     Returns:
         A configuration that `validation.validate_config` can judge.
@@ -97,8 +103,11 @@ def complete_from_files(
     if config.is_ensemble or config.ensemble_scheduling is not None:
         return with_defaults(config)
     config = _with_backend(config, version_entries)
+    auto_gpus = available_gpus if gpu_backends is None or config.backend in gpu_backends else ()
     config = replace(
-        config, instance_groups=_instance_groups(config, available_gpus), carried=with_pinned_memory(config.carried)
+        config,
+        instance_groups=_instance_groups(config, available_gpus, auto_gpus),
+        carried=with_pinned_memory(config.carried),
     )
     return with_defaults(config)
 
@@ -224,19 +233,23 @@ def _file_kind(config: ModelConfig, version_entries: Mapping[str, bool]) -> _Fil
     return candidates[0] if candidates and (len(candidates) == 1 or config.platform) else None
 
 
-def _instance_groups(config: ModelConfig, available_gpus: Sequence[int]) -> tuple[InstanceGroup, ...]:
+def _instance_groups(
+    config: ModelConfig, available_gpus: Sequence[int], auto_gpus: Sequence[int]
+) -> tuple[InstanceGroup, ...]:
     if not config.instance_groups:
-        return (_complete_group(InstanceGroup(name=config.name), config, available_gpus),)
+        return (_complete_group(InstanceGroup(name=config.name), config, available_gpus, auto_gpus),)
     return tuple(
-        _complete_group(replace(group, name=group.name or f"{config.name}_{index}"), config, available_gpus)
+        _complete_group(replace(group, name=group.name or f"{config.name}_{index}"), config, available_gpus, auto_gpus)
         for index, group in enumerate(config.instance_groups)
     )
 
 
-def _complete_group(group: InstanceGroup, config: ModelConfig, available_gpus: Sequence[int]) -> InstanceGroup:
+def _complete_group(
+    group: InstanceGroup, config: ModelConfig, available_gpus: Sequence[int], auto_gpus: Sequence[int]
+) -> InstanceGroup:
     kind = group.kind
     if kind is InstanceKind.KIND_AUTO:
-        kind = InstanceKind.KIND_GPU if available_gpus or group.gpus else InstanceKind.KIND_CPU
+        kind = InstanceKind.KIND_GPU if auto_gpus or group.gpus else InstanceKind.KIND_CPU
     on_cpu = kind is InstanceKind.KIND_CPU
     gpus = group.gpus
     if kind is InstanceKind.KIND_GPU and not gpus:
@@ -249,11 +262,12 @@ def _complete_group(group: InstanceGroup, config: ModelConfig, available_gpus: S
 def _batching_hint(config: ModelConfig, signature: Sequence[SignatureTensor]) -> bool | None:
     """Return whether the tensors of a configuration say by their rank that the model batches; None when they say nothing."""
     known = {tensor.name: tensor for tensor in signature}
+    flattened = config.flattened_inputs | config.flattened_outputs  # whose rank says nothing of it
     listed: tuple[ModelInput | ModelOutput, ...] = (*config.inputs, *config.outputs)
     hints = {
         len(tensor.dims if tensor.reshape is None else tensor.reshape) == len(known[tensor.name].shape) - 1
         for tensor in listed
-        if tensor.dims and tensor.name in known and known[tensor.name].shape
+        if tensor.dims and tensor.name in known and known[tensor.name].shape and tensor.name not in flattened
     }
     if len(hints) > 1:
         raise InternalError(
@@ -287,7 +301,10 @@ def _complete_input(config: ModelConfig, tensor: ModelInput, known: Mapping[str,
 
 def _complete_outputs(config: ModelConfig, signature: Sequence[SignatureTensor]) -> tuple[ModelOutput, ...]:
     known = {tensor.name: tensor for tensor in signature}
-    listed = config.outputs or tuple(ModelOutput(tensor.name, "", ()) for tensor in signature)
+    states = {each.output_name for each in config.states}
+    listed = config.outputs or tuple(
+        ModelOutput(tensor.name, "", ()) for tensor in signature if tensor.name not in states
+    )
     return tuple(_complete_output(config, tensor, known) for tensor in listed)
 
 
@@ -332,7 +349,13 @@ def _check_tensors(
 def _check_shape(config: ModelConfig, tensor: ModelInput | ModelOutput, expected: Dims) -> None:
     dims = tensor.dims if tensor.reshape is None else tensor.reshape
     this = f"model '{config.name}', tensor '{tensor.name}'"
-    if config.is_batching:
+    flattened = config.flattened_inputs if isinstance(tensor, ModelInput) else config.flattened_outputs
+    if tensor.name in flattened:
+        if expected not in ((), (-1,)):
+            raise InvalidArgumentError(
+                f"{this}: a ragged batch is one dimension of any size, but shape expected by the model is {dims_text(expected)}"
+            )
+    elif config.is_batching:
         if expected[:1] != (-1,):
             raise InvalidArgumentError(
                 f"{this}: for the model to support batching the shape should have at least 1 dimension and the first dimension"

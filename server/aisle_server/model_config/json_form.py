@@ -8,7 +8,7 @@ Source: Triton's python backend, `model_config` in the arguments of `initialize`
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -16,8 +16,10 @@ from google.protobuf.message import Message
 from aisle_protocol.generated import model_config_pb2 as pb
 from aisle_server.errors import InvalidArgumentError
 from aisle_server.model_config.message import to_message
-from aisle_server.model_config.pbtxt import from_message
+from aisle_server.model_config.pbtxt import MAX_CONFIG_BYTES, from_message
 from aisle_server.model_config.schema import ModelConfig
+
+_LONGEST_ERROR_TEXT: Final = 400
 
 
 def to_json_form(config: ModelConfig) -> dict[str, Any]:
@@ -39,6 +41,23 @@ def from_json_form(fields: Mapping[str, Any]) -> ModelConfig:
         return from_message(json_format.ParseDict(dict(fields), pb.ModelConfig()))
     except json_format.ParseError as error:
         raise InvalidArgumentError(f"not a model configuration: {error}") from None
+
+
+def parse_json_config(text: str) -> ModelConfig:
+    """Read a model configuration that a caller wrote as JSON. 64-bit numbers may be strings, as protobuf writes them.
+
+    Args:
+        text: Protobuf's JSON of a ModelConfig, at most MAX_CONFIG_BYTES.
+
+    Raises:
+        InvalidArgumentError: Too long, not JSON, nested too deeply, an unknown field, or a value of another kind than the field's.
+    """
+    if len(text) > MAX_CONFIG_BYTES or len(text.encode(errors="replace")) > MAX_CONFIG_BYTES:
+        raise InvalidArgumentError(f"model configuration is too long; expected at most {MAX_CONFIG_BYTES} bytes")
+    try:
+        return from_message(json_format.Parse(text, pb.ModelConfig()))
+    except (json_format.ParseError, ValueError, RecursionError) as error:
+        raise InvalidArgumentError(f"not a model configuration: {str(error)[:_LONGEST_ERROR_TEXT]}") from None
 
 
 def message_fields(message: Message) -> dict[str, Any]:

@@ -49,6 +49,19 @@ def to_message(config: ModelConfig) -> pb.ModelConfig:
         default_model_filename=config.default_model_filename,
         parameters={key: pb.ModelParameter(string_value=value) for key, value in config.parameters.items()},
         metric_tags=config.metric_tags,
+        batch_input=[
+            pb.BatchInput(
+                kind=each.kind.name,
+                target_name=each.target_names,
+                data_type=type_name(each.datatype),
+                source_input=each.source_inputs,
+            )
+            for each in config.batch_inputs
+        ],
+        batch_output=[
+            pb.BatchOutput(target_name=each.target_names, source_input=each.source_inputs)
+            for each in config.batch_outputs
+        ],
         model_warmup=[_warmup_message(each) for each in config.warmups],
     )
     if config.dynamic_batching is not None:
@@ -75,12 +88,17 @@ def carries(config: ModelConfig, field: str) -> bool:
 
 def names_given_by_batcher(config: ModelConfig) -> frozenset[str]:
     """Return the inputs of the model that no caller sends: batch inputs and sequence controls."""
-    rest = pb.ModelConfig.FromString(config.carried)
-    batch_inputs = (name for each in rest.batch_input for name in each.target_name)
+    batch_inputs = (name for each in config.batch_inputs for name in each.target_names)
     sequence = config.sequence_batching
     if sequence is None:
         return frozenset(batch_inputs)
-    return frozenset((*batch_inputs, *sequence.states, *(each.name for each in sequence.control_inputs)))
+    return frozenset(
+        (
+            *batch_inputs,
+            *(each.input_name for each in sequence.states),
+            *(each.name for each in sequence.control_inputs),
+        )
+    )
 
 
 def with_pinned_memory(carried: bytes) -> bytes:

@@ -15,6 +15,7 @@ from google.protobuf import text_format
 
 from aisle_protocol.generated import model_config_pb2 as pb
 from aisle_server.errors import InvalidArgumentError
+from aisle_server.model_config.ragged import BatchInput, BatchInputKind, BatchOutput
 from aisle_server.model_config.schema import (
     Dims,
     DynamicBatching,
@@ -39,7 +40,7 @@ _LONGEST_ERROR_TEXT: Final = 400
 
 _ACTED_UPON: Final = (
     "name", "platform", "backend", "version_policy", "max_batch_size", "dynamic_batching", "default_model_filename",
-    "parameters", "metric_tags", "model_warmup", "response_cache", "model_transaction_policy",
+    "parameters", "metric_tags", "model_warmup", "response_cache", "model_transaction_policy", "batch_input", "batch_output",
 )  # fmt: skip
 _ACTED_UPON_IN_TENSORS: Final = (
     "data_type", "dims", "reshape", "optional", "allow_ragged_batch", "format", "label_filename",
@@ -100,6 +101,8 @@ def from_message(message: pb.ModelConfig) -> ModelConfig:
         warmups=tuple(_warmup(each) for each in message.model_warmup),
         response_cache=message.response_cache.enable,
         decoupled=message.model_transaction_policy.decoupled,
+        batch_inputs=tuple(_batch_input(each) for each in message.batch_input),
+        batch_outputs=tuple(_batch_output(each) for each in message.batch_output),
         carried=_residue(message).SerializeToString(deterministic=True),
     )
 
@@ -153,6 +156,16 @@ def _output(message: pb.ModelOutput) -> ModelOutput:
         reshape=_reshape(message),
         label_filename=message.label_filename,
     )
+
+
+def _batch_input(message: pb.BatchInput) -> BatchInput:
+    kind = BatchInputKind[_enum_name(pb.BatchInput.Kind, message.kind)]
+    return BatchInput(kind, tuple(message.target_name), _datatype(message.data_type), tuple(message.source_input))
+
+
+def _batch_output(message: pb.BatchOutput) -> BatchOutput:
+    _enum_name(pb.BatchOutput.Kind, message.kind)  # there is one kind; any other number is refused
+    return BatchOutput(tuple(message.target_name), tuple(message.source_input))
 
 
 def _version_policy(message: pb.ModelConfig) -> VersionPolicy:

@@ -14,7 +14,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from aisle_server.model_config.sequence import SequenceBatching
+from aisle_server.model_config.ragged import BatchInput, BatchOutput
+from aisle_server.model_config.sequence import SequenceBatching, SequenceState
 
 Dims: TypeAlias = tuple[int, ...]
 
@@ -255,6 +256,8 @@ class ModelConfig:
         warmups: Run before the model is ready.
         response_cache: Equal requests may be answered from memory.
         decoupled: One request may have any number of responses.
+        batch_inputs: What the model is told of a batch whose requests differ in shape.
+        batch_outputs: Outputs that are shared out by the shapes of an input.
         carried: A serialized ModelConfig message with the fields that are echoed and not acted upon.
     """
 
@@ -275,6 +278,8 @@ class ModelConfig:
     warmups: tuple[Warmup, ...] = ()
     response_cache: bool = False
     decoupled: bool = False
+    batch_inputs: tuple[BatchInput, ...] = ()
+    batch_outputs: tuple[BatchOutput, ...] = ()
     carried: bytes = field(default=b"", repr=False)
 
     @property
@@ -286,6 +291,28 @@ class ModelConfig:
     def is_ensemble(self) -> bool:
         """Whether other models do the work."""
         return self.platform == ENSEMBLE_PLATFORM
+
+    @property
+    def states(self) -> tuple[SequenceState, ...]:
+        """What the server carries from one request of a sequence to the next."""
+        return () if self.sequence_batching is None else self.sequence_batching.states
+
+    @property
+    def network_outputs(self) -> tuple[tuple[str, str], ...]:
+        """Name and datatype of each output that a network is asked for: those that callers see, then implicit state."""
+        seen = [(each.name, each.datatype) for each in self.outputs]
+        states = [(each.output_name, each.datatype) for each in self.states]
+        return tuple(dict.fromkeys((*seen, *states)))
+
+    @property
+    def flattened_inputs(self) -> frozenset[str]:
+        """Inputs that a network gets as one dimension, the elements of all requests of a batch."""
+        return frozenset(each.name for each in self.inputs if each.allow_ragged_batch and self.batch_inputs)
+
+    @property
+    def flattened_outputs(self) -> frozenset[str]:
+        """Outputs that a network gives as one dimension."""
+        return frozenset(name for each in self.batch_outputs for name in each.target_names)
 
     def input(self, name: str) -> ModelInput | None:
         """Return an input by name, None when there is none."""

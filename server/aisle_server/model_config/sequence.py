@@ -66,6 +66,25 @@ class SequenceControlInput:
 
 
 @dataclass(frozen=True, slots=True)
+class SequenceState:
+    """A tensor that the server carries from one request of a sequence to the next: implicit state.
+
+    Attributes:
+        input_name: Input of the model that it is given by.
+        output_name: Output of the model that it becomes.
+        datatype: Name in the protocol.
+        dims: Without the batch dimension when the model batches; -1 is any size, and one at the start of a sequence.
+        initial_file: A file that it should be read from at the start of a sequence; empty for zeros.
+    """
+
+    input_name: str
+    output_name: str
+    datatype: str
+    dims: tuple[int, ...]
+    initial_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DirectStrategy:
     """A sequence has a row of an instance's batches to itself.
 
@@ -103,12 +122,12 @@ class SequenceBatching:
         strategy: None for direct.
         max_sequence_idle_microseconds: A sequence that has asked nothing for so long is over; one second when the file gives none.
         control_inputs: What the model is told of each request.
-        states: Names of the inputs that the server would carry from one request of a sequence to the next.
+        states: What the server carries from one request of a sequence to the next.
         iterative: One request would be executed again and again.
     """
 
     strategy: DirectStrategy | OldestStrategy | None = None
     max_sequence_idle_microseconds: int = 0
     control_inputs: tuple[SequenceControlInput, ...] = ()
-    states: tuple[str, ...] = ()
+    states: tuple[SequenceState, ...] = ()
     iterative: bool = False

@@ -1,4 +1,6 @@
-"""`sequence_batching` of a model configuration: the protocol's message <-> schema. States stay in `ModelConfig.carried`.
+"""`sequence_batching` of a model configuration: the protocol's message <-> schema.
+
+States are echoed out of `ModelConfig.carried`, for they say more than the server acts upon.
 
 Source: Triton model configuration (`protos/model_config.proto`).
 """
@@ -14,6 +16,7 @@ from aisle_server.model_config.sequence import (
     SequenceBatching,
     SequenceControl,
     SequenceControlInput,
+    SequenceState,
 )
 
 
@@ -30,7 +33,7 @@ def sequence_batching_of(message: pb.ModelSequenceBatching) -> SequenceBatching:
             SequenceControlInput(each.name, tuple(_control(control) for control in each.control))
             for each in message.control_input
         ),
-        states=tuple(state.input_name for state in message.state),
+        states=tuple(_state(state) for state in message.state),
         iterative=message.iterative_sequence,
     )
 
@@ -81,7 +84,6 @@ def _strategy(message: pb.ModelSequenceBatching) -> DirectStrategy | OldestStrat
 def _control(message: pb.ModelSequenceBatching.Control) -> SequenceControl:
     try:
         kind = ControlKind(message.kind)
-        datatype = pb.DataType.Name(message.data_type).removeprefix("TYPE_")
     except ValueError as error:
         raise InvalidArgumentError(f"model configuration holds an unknown number in a control input: {error}") from None
     return SequenceControl(
@@ -89,8 +91,23 @@ def _control(message: pb.ModelSequenceBatching.Control) -> SequenceControl:
         tuple(message.int32_false_true),
         tuple(message.fp32_false_true),
         tuple(message.bool_false_true),
-        {"STRING": "BYTES", "INVALID": ""}.get(datatype, datatype),
+        _datatype(message.data_type),
     )
+
+
+def _state(message: pb.ModelSequenceBatching.State) -> SequenceState:
+    initial_file = next((each.data_file for each in message.initial_state if each.data_file), "")
+    return SequenceState(
+        message.input_name, message.output_name, _datatype(message.data_type), tuple(message.dims), initial_file
+    )
+
+
+def _datatype(number: pb.DataType) -> str:
+    try:
+        name = pb.DataType.Name(number).removeprefix("TYPE_")
+    except ValueError as error:
+        raise InvalidArgumentError(f"model configuration holds an unknown number for a datatype: {error}") from None
+    return {"STRING": "BYTES", "INVALID": ""}.get(name, name)
 
 
 def _control_message(control: SequenceControl) -> pb.ModelSequenceBatching.Control:

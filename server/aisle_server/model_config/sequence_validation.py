@@ -5,6 +5,7 @@ Source: Triton model configuration, "Sequence Batcher"; texts as its clients and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from aisle_server.errors import InvalidArgumentError, UnsupportedError
@@ -14,28 +15,29 @@ from aisle_server.model_config.sequence import (
     OldestStrategy,
     SequenceBatching,
     SequenceControl,
+    SequenceState,
 )
 
+# Those whose networks can be asked for outputs that no caller sees.
+_BACKENDS_WITH_STATE: Final = ("onnxruntime", "tensorflow")
 _CORRELATION_ID_DATATYPES: Final = ("UINT64", "INT64", "UINT32", "INT32", "BYTES")
 
 
-def validate_sequence_batching(model: str, max_batch_size: int, batching: SequenceBatching) -> None:
+def validate_sequence_batching(model: str, backend: str, max_batch_size: int, batching: SequenceBatching) -> None:
     """Check a sequence batcher.
 
     Args:
         model: Name of the model.
+        backend: Of the model.
         max_batch_size: Of the model.
         batching: Its sequence batcher.
 
     Raises:
         InvalidArgumentError: A size, a share or a control tensor is not as it must be.
-        UnsupportedError: It asks for implicit state or for iterative sequences.
+        UnsupportedError: It asks for implicit state of a backend that has none, or for iterative sequences.
     """
     if batching.states:
-        raise UnsupportedError(
-            f"'sequence_batching' of {model} asks for implicit state ('state'), which is not supported; a model of the"
-            " python backend can keep the state of its sequences by their correlation ids"
-        )
+        _validate_states(model, backend, batching.states)
     if batching.iterative:
         raise UnsupportedError(f"'sequence_batching' of {model} asks for 'iterative_sequence', which is not supported")
     if isinstance(batching.strategy, OldestStrategy):
@@ -45,6 +47,30 @@ def validate_sequence_batching(model: str, max_batch_size: int, batching: Sequen
             f"sequence batching minimum slot utilization must be in range (0.0, 1.0] for {model}"
         )
     _validate_controls(model, batching)
+
+
+def _validate_states(model: str, backend: str, states: Sequence[SequenceState]) -> None:
+    if backend not in _BACKENDS_WITH_STATE:
+        raise UnsupportedError(
+            f"'sequence_batching' of {model} asks for implicit state ('state'), which is not supported for backend '{backend}', only"
+            f" for {' and '.join(_BACKENDS_WITH_STATE)}; other models can keep state by their correlation ids"
+        )
+    for state in states:
+        if not (state.input_name and state.output_name and state.datatype and state.dims):
+            raise InvalidArgumentError(
+                f"sequence batching state must have 'input_name', 'output_name', 'data_type' and 'dims' for {model}"
+            )
+        if any(dim < 1 and dim != -1 for dim in state.dims):
+            raise InvalidArgumentError(
+                f"dims of sequence batching state '{state.input_name}' must be 1 or more, or -1 for {model}, got {list(state.dims)}"
+            )
+        if state.initial_file:
+            raise UnsupportedError(
+                f"sequence batching state '{state.input_name}' of {model} asks for a 'data_file', which is not supported; expected"
+                " zero_data"
+            )
+    if len({state.input_name for state in states}) < len(states):
+        raise InvalidArgumentError(f"sequence batching states must have different 'input_name's for {model}")
 
 
 def _validate_oldest(model: str, max_batch_size: int, strategy: OldestStrategy) -> None:

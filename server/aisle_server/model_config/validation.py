@@ -14,6 +14,7 @@ from typing import Final
 
 from aisle_server.errors import InvalidArgumentError, UnsupportedError
 from aisle_server.model_config.ensemble_graph import validate_ensemble
+from aisle_server.model_config.ragged_validation import validate_batch_tensors
 from aisle_server.model_config.schema import (
     ENSEMBLE_PLATFORM,
     Dims,
@@ -59,7 +60,7 @@ def validate_config(config: ModelConfig, *, available_gpus: Sequence[int] = ()) 
     if config.dynamic_batching is not None:
         _validate_dynamic_batching(config.name, config.max_batch_size, config.dynamic_batching)
     if config.sequence_batching is not None:
-        validate_sequence_batching(config.name, config.max_batch_size, config.sequence_batching)
+        validate_sequence_batching(config.name, config.backend, config.max_batch_size, config.sequence_batching)
         if config.decoupled:
             raise UnsupportedError(
                 f"'sequence_batching' of a decoupled model is not supported; '{config.name}' asks for it"
@@ -90,6 +91,7 @@ def validate_tensors(config: ModelConfig) -> None:
             if tensor.name in names:
                 raise InvalidArgumentError(f"model {kind} '{tensor.name}' is listed twice for {config.name}")
             names.add(tensor.name)
+    validate_batch_tensors(config)
 
 
 def _validate_platform(config: ModelConfig) -> None:

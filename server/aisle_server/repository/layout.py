@@ -179,17 +179,6 @@ def refuse_escaping_links(directory: ModelDirectory) -> None:
             raise InvalidArgumentError(f"'{inside}' of model '{directory.name}' leads out of the model repository")
 
 
-def modification_time_ns(directory: ModelDirectory) -> int:
-    """Return when anything in a model directory was last modified, in nanoseconds since the epoch."""
-    latest = directory.path.stat().st_mtime_ns
-    for path in _walk(directory.path):
-        try:
-            latest = max(latest, path.stat().st_mtime_ns)
-        except OSError:  # gone since it was listed, or a link to nowhere
-            continue
-    return latest
-
-
 def _walk(root: Path) -> Iterable[Path]:
     for parent, directories, files in os.walk(root):
         for name in (*directories, *files):

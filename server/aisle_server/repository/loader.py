@@ -65,6 +65,7 @@ class VersionLoader:
         cores: int,
         available_gpus: Sequence[int] = (),
         backend_settings: Mapping[str, Mapping[str, str]] | None = None,
+        auto_complete_config: bool = True,
         model_caller: ModelCaller | None = None,
         metrics: Metrics | None = None,
         response_cache: ResponseCache | None = None,
@@ -76,7 +77,8 @@ class VersionLoader:
             clock: The schedulers' time.
             cores: Those that the process may compute on.
             available_gpus: Ids of the GPUs that the process may use.
-            backend_settings: Backend -> what `--backend-config` says of it.
+            backend_settings: Backend -> what `--backend-config` says of it; what it says of "" is for all.
+            auto_complete_config: Backends fill in what a configuration leaves out.
             model_caller: Executes models for models that ask for it.
             metrics: Takes what models count for themselves.
             response_cache: Keeps answers of the models that ask for it; None keeps none.
@@ -86,6 +88,7 @@ class VersionLoader:
         self._cores = cores
         self._available_gpus = tuple(available_gpus)
         self._backend_settings = backend_settings or {}
+        self._auto_complete_config = auto_complete_config
         self._model_caller = model_caller
         self._metrics = metrics
         self._response_cache = response_cache
@@ -111,7 +114,10 @@ class VersionLoader:
         model = await self._open(config, version, description.versions[version])
         try:
             config = self._completed(model.config)
-            group = await self._start_instances(with_reshapes(model, config), config, description.directory.path)
+            samples = await asyncio.to_thread(load_warmup_samples, config, description.directory.path)
+            group = await InstanceGroup.start(
+                with_reshapes(model, config), config, warmup_samples=samples, available_gpus=self._available_gpus
+            )
         except BaseException:
             await asyncio.shield(asyncio.to_thread(model.close))
             raise
@@ -128,6 +134,7 @@ class VersionLoader:
             labels=labels,
             load_duration_s=time.monotonic() - started,
             release=release,
+            resize=group.resize,
             is_healthy=lambda: group.is_healthy,
         )
 
@@ -148,7 +155,8 @@ class VersionLoader:
     async def _open(self, config: ModelConfig, version: int, directory: Path) -> BackendModel:
         options = BackendOptions(
             intra_op_threads=intra_op_threads_for(self._cores, _instances_on_cpu(config)),
-            settings=self._backend_settings.get(config.backend, {}),
+            settings={**self._backend_settings.get("", {}), **self._backend_settings.get(config.backend, {})},
+            auto_complete_config=self._auto_complete_config,
             model_caller=self._model_caller,
             metrics=self._metrics,
         )
@@ -165,10 +173,6 @@ class VersionLoader:
         validate_config(config, available_gpus=self._available_gpus)
         validate_tensors(config)
         return config
-
-    async def _start_instances(self, model: BackendModel, config: ModelConfig, model_directory: Path) -> InstanceGroup:
-        samples = await asyncio.to_thread(load_warmup_samples, config, model_directory)
-        return await InstanceGroup.start(model, config, warmup_samples=samples, available_gpus=self._available_gpus)
 
 
 def _instances_on_cpu(config: ModelConfig) -> int:

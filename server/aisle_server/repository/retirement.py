@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 
 from aisle_server import messages
+from aisle_server.repository.memory import trim_memory
 from aisle_server.repository.served_model import ServedModel
 from aisle_server.repository.serving_table import VersionRecord
 from aisle_server.repository.states import ModelState
@@ -53,6 +54,8 @@ class Retirements:
             await asyncio.wait(before)
         for stage in stages:
             await asyncio.gather(*(self._retire_one(record) for record in stage))
+        # Nobody waits for it: those that leave next wait for models, not for memory.
+        asyncio.get_running_loop().run_in_executor(None, trim_memory)
 
     async def _retire_one(self, record: VersionRecord) -> None:
         served = record.served

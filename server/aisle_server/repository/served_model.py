@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from aisle_server.inference import InferenceRequest, InferenceResponse, StreamedResponse
-from aisle_server.model_config.schema import ModelConfig
+from aisle_server.model_config.schema import InstanceGroup, ModelConfig, VersionPolicy
 from aisle_server.repository.request_validation import RequestValidator
 from aisle_server.scheduling.decoupled import DecoupledBatcher
 from aisle_server.scheduling.scheduler import Scheduler
@@ -30,8 +31,10 @@ class ServedModel:
     __slots__ = (
         "_is_healthy",
         "_release",
+        "_resize",
         "_scheduler",
         "_validator",
+        "_when_released",
         "config",
         "labels",
         "load_duration_s",
@@ -49,6 +52,7 @@ class ServedModel:
         labels: Mapping[str, tuple[str, ...]] = _NO_LABELS,
         load_duration_s: float = 0.0,
         release: Callable[[], Awaitable[None]] | None = None,
+        resize: Callable[[ModelConfig], Awaitable[None]] | None = None,
         is_healthy: Callable[[], bool] | None = None,
     ) -> None:
         """Put a loaded version together.
@@ -61,6 +65,7 @@ class ServedModel:
             labels: Output -> names of its classes.
             load_duration_s: How long it took to load.
             release: Gives back instances and files, once the scheduler has stopped; None when there are none.
+            resize: Brings the number of instances in line with a configuration; None when there are no instances.
             is_healthy: Tells whether every instance can execute at the moment; None when nothing could keep one from it.
         """
         self.config = config
@@ -71,6 +76,8 @@ class ServedModel:
         self._scheduler = scheduler
         self._validator = RequestValidator(config)
         self._release = release
+        self._resize = resize
+        self._when_released: list[Callable[[], Awaitable[None]]] = []
         self._is_healthy = is_healthy
 
     @property
@@ -104,11 +111,34 @@ class ServedModel:
             return self._scheduler.stream(request)
         return _once(self._scheduler.infer(request))
 
+    async def reconfigure(self, instance_groups: Sequence[InstanceGroup], version_policy: VersionPolicy) -> None:
+        """Take over what may change of a configuration while requests are answered: how many instances there are.
+
+        Args:
+            instance_groups: On the CPU, as those before them.
+            version_policy: Echoed.
+
+        Raises:
+            InferenceServerError: An instance more cannot be created; everything is as it was.
+        """
+        config = replace(self.config, instance_groups=tuple(instance_groups), version_policy=version_policy)
+        if self._resize is not None and config.instance_groups != self.config.instance_groups:
+            await self._resize(config)
+        self.config = config
+
+    def when_released(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Have something done when everything has been given back."""
+        self._when_released.append(callback)
+
     async def stop(self) -> None:
         """Refuse new requests, answer the accepted ones, then give everything back. Called once."""
-        await self._scheduler.stop()
-        if self._release is not None:
-            await self._release()
+        try:
+            await self._scheduler.stop()
+            if self._release is not None:
+                await self._release()
+        finally:
+            for callback in self._when_released:
+                await callback()
 
 
 async def _once(answer: Coroutine[Any, Any, InferenceResponse]) -> AsyncGenerator[StreamedResponse, None]:

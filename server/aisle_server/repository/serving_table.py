@@ -7,12 +7,14 @@ Source: Triton, "Model Management"; texts and states as its clients know them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aisle_server import messages
 from aisle_server.errors import InferenceServerError, NotFoundError, UnavailableError
 from aisle_server.inference import LATEST_VERSION
+from aisle_server.model_config.schema import ModelConfig
+from aisle_server.repository.dependencies import composing_models
 from aisle_server.repository.description import ModelDescription
 from aisle_server.repository.served_model import ServedModel
 from aisle_server.repository.states import ModelIndex, ModelState
@@ -41,13 +43,25 @@ class ModelRecord:
         versions: By number.
         failure: Why no version could even be tried; empty when one was.
         description: What is in service; None when nothing is.
+        step_configs: For an ensemble in service, the configuration that it was fitted to of each step's model.
+        target: What should be in service. It differs from `description` while that fails, and when an ensemble had to leave with a
+            model that it needs; None when nobody wants the model any more.
         is_explicit: Asked for by name, not merely needed by an ensemble.
     """
 
     versions: dict[int, VersionRecord] = field(default_factory=dict)
     failure: str = ""
     description: ModelDescription | None = None
+    step_configs: Sequence[ModelConfig] = ()
+    target: ModelDescription | None = None
     is_explicit: bool = False
+
+    def is_ready(self) -> bool:
+        """Whether no version is missing that should be there."""
+        fine = {ModelState.READY, ModelState.UNLOADING}
+        if any(version.state is ModelState.READY for version in self.versions.values()):
+            fine.add(ModelState.LOADING)
+        return all(each.state in fine or each.reason == messages.UNLOADED for each in self.versions.values())
 
     def ready_versions(self) -> dict[int, ServedModel]:
         """Return the versions that are ready, ascending."""
@@ -105,6 +119,22 @@ class ServingTable:
         keys = sorted(key for key in self._ready if key[1] != LATEST_VERSION)
         return tuple(self._ready[key] for key in keys)
 
+    def descriptions(self) -> dict[str, ModelDescription]:
+        """Return what is in service, by name."""
+        return {name: record.description for name, record in self.models.items() if record.description is not None}
+
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """Return the models in service, and which models each of them needs."""
+        return {name: composing_models(each.config) for name, each in self.descriptions().items()}
+
+    def wanted_needs(self) -> dict[str, tuple[str, ...]]:
+        """Return the models that should be in service, and which models each of them needs."""
+        return {
+            name: composing_models(record.target.config)
+            for name, record in self.models.items()
+            if record.target is not None
+        }
+
     def record(self, name: str) -> ModelRecord:
         """Return what is known of a model, a new record when nothing is."""
         return self.models.setdefault(name, ModelRecord())
@@ -127,28 +157,30 @@ class ServingTable:
             del self._leaving[key]
 
     def is_every_model_ready(self) -> bool:
-        """Whether each version that should be ready is. One that was unloaded on purpose should not."""
-        return all(
-            not model.failure
-            and all(
-                each.state is ModelState.READY or each.reason == messages.UNLOADED for each in model.versions.values()
-            )
-            for model in self.models.values()
-        )
+        """Whether each version that should be ready is.
 
-    def index(self, directory_names: Iterable[str], *, ready_only: bool) -> list[ModelIndex]:
+        One that is leaving, or was unloaded on purpose, should not; nor need one that is still loading while another version serves
+        the model. Triton waits for those too, so that a load balancer takes a server away for as long as it updates a model.
+        """
+        return all(not model.failure and model.is_ready() for model in self.models.values())
+
+    def index(self, directories: Mapping[str, Sequence[object]], *, ready_only: bool) -> list[ModelIndex]:
         """List models and versions, by name and version.
 
         Args:
-            directory_names: Models that there are on disk, whether anybody asked to load them or not.
+            directories: Model -> its directories on disk, whether anybody asked to load it or not. A model that has two is not
+                available; one that has none is not listed.
             ready_only: Leave out what is not ready.
         """
         lines: list[ModelIndex] = []
-        for name in sorted({*directory_names, *self.models}):
+        for name, places in sorted(directories.items()):
             model = self.models.get(name, ModelRecord())
-            versions = sorted(model.versions.items())
-            lines += [ModelIndex(name, number, each.state, each.reason) for number, each in versions]
-            if not versions:
+            if len(places) > 1:
+                lines.append(ModelIndex(name, None, ModelState.UNAVAILABLE, messages.DUPLICATE_MODEL))
+            elif model.versions:
+                versions = sorted(model.versions.items())
+                lines += [ModelIndex(name, number, each.state, each.reason) for number, each in versions]
+            else:
                 state = ModelState.UNAVAILABLE if model.failure else ModelState.UNKNOWN
                 lines.append(ModelIndex(name, None, state, model.failure))
         return [line for line in lines if line.state is ModelState.READY] if ready_only else lines

@@ -62,7 +62,8 @@ def _sequences_text(batching: SequenceBatching, config: ModelConfig) -> str:
         where = f"{count} sequences at a time on each of {_instances_text(config)}, up to {rows} executed together, oldest first"
     else:
         where = f"{rows} sequences at a time on each of {_instances_text(config)}, a row of its batches for each"
-    return f"keeps each sequence of requests on one instance; {where}; one is over when it has asked nothing for {batching.max_sequence_idle_microseconds} us"
+    patience = f"one is over when it has asked nothing for {batching.max_sequence_idle_microseconds} us"
+    return f"keeps each sequence of requests on one instance; {where}; {patience}"
 
 
 def _instances_text(config: ModelConfig) -> str:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import cast
 
 from aisle_server.errors import CancelledError
+from aisle_server.inference import InferenceResponse
 from aisle_server.instance_group import GroupExecution, InstanceGroup
 from aisle_server.model_config.schema import DynamicBatching, ModelConfig
 from aisle_server.scheduling.batch import signature_for
@@ -15,6 +16,7 @@ from aisle_server.scheduling.dynamic_batcher import Caller, DynamicBatcher, Form
 from aisle_server.scheduling.request_queue import Overdue
 from aisle_server.scheduling.sequence_controls import SequenceControls
 from aisle_server.scheduling.sequence_former import SequenceBatch, SequenceFormer
+from aisle_server.scheduling.sequence_states import SequenceStates
 from aisle_server.statistics import FailureReason, ModelStatistics
 
 
@@ -34,6 +36,7 @@ class SequenceBatcher(DynamicBatcher):
         )
         super().__init__(DynamicBatching(), 1, None, group, statistics, clock, former=self._sequences)
         self._controls = SequenceControls(config)
+        self._states = SequenceStates(config)
 
     def _accept(self, caller: Caller) -> None:
         self._controls.check(caller.request)
@@ -49,10 +52,18 @@ class SequenceBatcher(DynamicBatcher):
 
     def _submit(self, batch: FormedBatch) -> None:
         formed = cast(SequenceBatch[Caller], batch)
-        requests = self._controls.complete([place.request if place else None for place in formed.places])
+        states = {entry.rank: sequence.state for entry, sequence in zip(formed.entries, formed.sequences, strict=True)}
+        places = [self._states.put(place.request, states[place.rank]) if place else None for place in formed.places]
+        requests = self._controls.complete(places)
         self._group.submit(requests, partial(self._finish_rows, formed), instance=formed.instance)
 
     def _finish_rows(self, batch: SequenceBatch[Caller], execution: GroupExecution) -> None:
+        rows = zip(batch.places, execution.results, strict=True)
+        results = [result for place, result in rows if place is not None]
+        for index, (caller, sequence) in enumerate(zip(batch.entries, batch.sequences, strict=True)):
+            result = results[index]
+            if isinstance(result, InferenceResponse):
+                results[index], sequence.state = self._states.take(caller.request, result)
+        # Only now may the next requests of these sequences go.
         self._sequences.finish(batch, self._clock.monotonic_ns())
-        answers = zip(batch.places, execution.results, strict=True)
-        self._finish(batch, replace(execution, results=[answer for place, answer in answers if place is not None]))
+        self._finish(batch, replace(execution, results=results))

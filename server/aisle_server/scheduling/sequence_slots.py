@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from typing import Generic, NamedTuple, TypeVar
 
-from aisle_server.inference import SequenceId
+from aisle_server.inference import SequenceId, Tensor
 
 EntryT = TypeVar("EntryT")
 
@@ -36,10 +36,11 @@ class RequestSequence(Generic[EntryT]):
         slot: None while it is in the backlog.
         is_over: No more requests will come.
         is_executing: An instance has one of its requests.
+        state: Implicit state by input, as its last answer left it; empty at its start.
         alarm: Number of the alarm that ends it when it is idle; 0 for none.
     """
 
-    __slots__ = ("alarm", "id", "is_executing", "is_over", "requests", "slot")
+    __slots__ = ("alarm", "id", "is_executing", "is_over", "requests", "slot", "state")
 
     def __init__(self, sequence_id: SequenceId) -> None:
         """Make a sequence that has asked nothing yet."""
@@ -48,6 +49,7 @@ class RequestSequence(Generic[EntryT]):
         self.slot: Slot | None = None
         self.is_over = False
         self.is_executing = False
+        self.state: dict[str, Tensor] = {}
         self.alarm = 0
 
     @property

@@ -103,7 +103,8 @@ class PythonModel:
         self._current = CurrentModel(config.name, version, self._directory, options.model_caller, options.metrics)
         loaded = self._load()
         try:
-            self._config = self._completed(loaded.model_class)
+            if options.auto_complete_config:
+                self._config = self._completed(loaded.model_class)
         except BaseException:
             loaded.package.close()
             raise

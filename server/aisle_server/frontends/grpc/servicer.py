@@ -1,7 +1,7 @@
 """The RPCs of the inference service: plain functions of the decoded message and the call.
 
 They decide nothing about inference and know no gRPC library; `binding.py` binds them to one. An RPC `ModelInfer` is the method
-`model_infer`; one that is not offered has its reason in `NOT_OFFERED` instead.
+`model_infer`.
 
 Source: Triton inference protocol, service `GRPCInferenceService`.
 """
@@ -25,6 +25,7 @@ from aisle_server.frontends.grpc import describe
 from aisle_server.frontends.grpc.call import Call
 from aisle_server.frontends.grpc.convert import decode_class_counts, decode_placements, decode_request, encode_response
 from aisle_server.frontends.grpc.parameters import EMPTY_FINAL_RESPONSE
+from aisle_server.frontends.grpc.repository_parameters import decode_load_override, decode_unload_dependents
 from aisle_server.frontends.grpc.settings_rpcs import SettingsRpcs
 from aisle_server.frontends.grpc.shared_memory_rpcs import SharedMemoryRpcs
 from aisle_server.frontends.grpc.streaming import answer_stream
@@ -40,11 +41,6 @@ from aisle_server.model_config.schema import ModelConfig
 
 _log = logging.getLogger(__name__)
 _FINAL_RESPONSE: Final = "triton_final_response"
-
-NOT_OFFERED: Final = {
-    "RepositoryModelLoad": "loading models on demand is not offered; models are loaded when the server starts",
-    "RepositoryModelUnload": "unloading models on demand is not offered; models are unloaded when the server stops",
-}
 
 
 class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
@@ -117,7 +113,26 @@ class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
         """Tell every model of the repositories and its state."""
         if message.repository_name:
             raise UnsupportedError(messages.REPOSITORY_NAME_UNSUPPORTED)
-        return describe.repository_index(self._server.repository_index(ready_only=message.ready))
+        return describe.repository_index(await self._server.repository_index(ready_only=message.ready))
+
+    async def repository_model_load(
+        self, message: pb.RepositoryModelLoadRequest, call: Call
+    ) -> pb.RepositoryModelLoadResponse:
+        """Load a model, or load it again."""
+        if message.repository_name:
+            raise UnsupportedError(messages.REPOSITORY_NAME_UNSUPPORTED)
+        await self._server.load_model(message.model_name, decode_load_override(message.parameters))
+        return pb.RepositoryModelLoadResponse()
+
+    async def repository_model_unload(
+        self, message: pb.RepositoryModelUnloadRequest, call: Call
+    ) -> pb.RepositoryModelUnloadResponse:
+        """Unload a model; what it has accepted may still be answered after this."""
+        if message.repository_name:
+            raise UnsupportedError(messages.REPOSITORY_NAME_UNSUPPORTED)
+        unload_dependents = decode_unload_dependents(message.parameters)
+        await self._server.unload_model(message.model_name, unload_dependents=unload_dependents)
+        return pb.RepositoryModelUnloadResponse()
 
     async def model_infer(self, message: pb.ModelInferRequest, call: Call) -> pb.ModelInferResponse:
         """Run a model once."""

@@ -55,6 +55,12 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         "--exit-timeout-secs": 5,
         "--exit-on-error": "false",
         "--strict-readiness": "false",
+        "--model-control-mode": "explicit",
+        "--load-model": "m",
+        "--repository-poll-secs": 3,
+        "--allow-file-override": "true",
+        "--model-load-thread-count": 2,
+        "--disable-auto-complete-config": "true",
         "--backend-config": "onnxruntime,threads=2",
         "--cache-config": "local,size=4096",
         "--max-inflight-requests": 6,
@@ -91,6 +97,7 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         "--metrics-port": 3,
         "--metrics-config": "counter_latencies=false",
         "--allow-cpu-metrics": "false",
+        "--allow-gpu-metrics": "false",
     }
     declared = {name for parameter in serve.params for name in parameter.opts}
     assert set(flags) == declared - {"--allow-grpc", "--allow-http", "--allow-metrics"}
@@ -101,6 +108,12 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         exit_timeout_secs=5,
         exit_on_error=False,
         strict_readiness=False,
+        model_control_mode="explicit",
+        load_models=("m",),
+        repository_poll_secs=3,
+        allow_file_override=True,
+        model_load_thread_count=2,
+        disable_auto_complete_config=True,
         backend_config={"onnxruntime": {"threads": "2"}},
         response_cache_bytes=4096,
         max_inflight_requests=6,
@@ -119,7 +132,13 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
             header_forward_pattern="^g",
         ),
         http=HttpOptions("0.0.0.1", 2, 4, 5, (Restriction(("inference",), "K", "w"),), "^h"),
-        metrics=MetricsOptions("0.0.0.2", 3, config=MetricsConfig(counter_latencies=False), allow_cpu_metrics=False),
+        metrics=MetricsOptions(
+            "0.0.0.2",
+            3,
+            config=MetricsConfig(counter_latencies=False),
+            allow_cpu_metrics=False,
+            allow_gpu_metrics=False,
+        ),
     )
 
 
@@ -151,6 +170,18 @@ def test_an_endpoint_may_be_forbidden(tmp_path: Path, flag: str, field: str) -> 
         (["--exit-timeout-secs=-1"], "--exit-timeout-secs is -1; expected 0 or more"),
         (["--grpc-max-message-bytes=0"], "--grpc-max-message-bytes is 0; expected 1 to 2147483647"),
         (["--backend-config=onnxruntime"], "--backend-config is 'onnxruntime'; expected <backend>,<key>=<value>"),
+        (["--backend-config=,a=1"], "--backend-config is ',a=1'; expected <backend>,<key>=<value> or <key>=<value>"),
+        (["--load-model=m"], "--load-model is given and --model-control-mode is none; expected explicit"),
+        (
+            ["--model-control-mode=explicit", "--load-model=*", "--load-model=m"],
+            "--load-model is * and others; expected * alone, which is every model",
+        ),
+        (
+            ["--model-control-mode=poll", "--allow-file-override=true"],
+            "--allow-file-override is on and --model-control-mode is poll; expected explicit",
+        ),
+        (["--repository-poll-secs=0"], "--repository-poll-secs is 0; expected 1 or more"),
+        (["--model-load-thread-count=0"], "--model-load-thread-count is 0; expected 1 or more"),
         (["--cache-config=redis,host=x"], "--cache-config is 'redis,host=x'; expected local,size=<bytes>"),
         (["--cache-config=local,size=-1"], "--cache-config is 'local,size=-1'; expected local,size=<bytes>"),
         (["--model-repository=/no/such/folder"], "--model-repository names '/no/such/folder', which is not a folder"),
@@ -185,6 +216,12 @@ def test_contradictory_flags_do_not_start(tmp_path: Path, arguments: list[str], 
     )
     assert result.exit_code == 2
     assert f"Error: {text}" in result.output
+
+
+def test_a_setting_may_be_for_all_backends(tmp_path: Path) -> None:
+    """As with tritonserver, a setting without a backend is for every one."""
+    options = _options(tmp_path, "--backend-config=default-max-batch-size=16", "--backend-config=onnxruntime,key=a,b")
+    assert options.backend_config == {"": {"default-max-batch-size": "16"}, "onnxruntime": {"key": "a,b"}}
 
 
 def test_two_endpoints_may_each_have_any_free_port(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The ONNX Runtime backend, on networks of one or two nodes."""
 
+from dataclasses import replace
+
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper
@@ -12,19 +13,7 @@ from aisle_server.backends.onnxruntime_backend import open_onnxruntime_model
 from aisle_server.errors import InternalError, InvalidArgumentError, UnsupportedError
 from aisle_server.model_config.schema import ModelConfig, ModelInput, ModelOutput
 from tests.support.inference_requests import inference_request, tensor
-
-OPSET = [helper.make_opsetid("", 18)]
-
-
-def save(directory, nodes, inputs, outputs, initializers=(), filename="model.onnx"):
-    """Write a network; inputs and outputs are (name, type, shape)."""
-    values = [
-        [helper.make_tensor_value_info(name, datatype, shape) for name, datatype, shape in values]
-        for values in (inputs, outputs)
-    ]
-    graph = helper.make_graph(nodes, "graph", *values, list(initializers))
-    directory.mkdir(exist_ok=True)
-    onnx.save(helper.make_model(graph, opset_imports=OPSET, ir_version=9), directory / filename)
+from tests.support.onnx_networks import OPSET, save_network
 
 
 def opened(config, directory, intra_op_threads=1):
@@ -41,7 +30,7 @@ def version_directory(tmp_path):
 @pytest.fixture
 def arithmetic(version_directory):
     """SUM = A + B, DIFFERENCE = A - B, in rows of two."""
-    save(
+    save_network(
         version_directory,
         [helper.make_node("Add", ["A", "B"], ["SUM"]), helper.make_node("Sub", ["A", "B"], ["DIFFERENCE"])],
         [("A", TensorProto.FLOAT, ["n", 2]), ("B", TensorProto.FLOAT, ["n", 2])],
@@ -95,7 +84,7 @@ def test_instances_have_sessions_of_their_own(arithmetic):
 
 def test_values_that_break_the_network_disturb_no_neighbour(version_directory):
     """A row that makes the network fail fails its own caller, with a text without insides; its neighbours are answered."""
-    save(
+    save_network(
         version_directory,
         [helper.make_node("Gather", ["TABLE", "INDEX"], ["VALUE"])],
         [("INDEX", TensorProto.INT64, ["n", 1])],
@@ -135,7 +124,7 @@ def test_values_that_break_the_network_disturb_no_neighbour(version_directory):
 )
 def test_every_datatype_passes_through(version_directory, datatype, onnx_type, values):
     """A network that changes nothing gives back every datatype as it came; text is BYTES on both sides."""
-    save(
+    save_network(
         version_directory,
         [helper.make_node("Identity", ["X"], ["Y"])],
         [("X", onnx_type, ["n", 2])],
@@ -160,7 +149,7 @@ def test_every_datatype_passes_through(version_directory, datatype, onnx_type, v
 
 def test_bytes_that_are_not_utf8_fail_their_own_caller(version_directory):
     """ONNX Runtime's strings are text: broken UTF-8 is refused, in words, and the neighbours are answered."""
-    save(
+    save_network(
         version_directory,
         [helper.make_node("Identity", ["X"], ["Y"])],
         [("X", TensorProto.STRING, ["n", 1])],
@@ -178,7 +167,7 @@ def test_bytes_that_are_not_utf8_fail_their_own_caller(version_directory):
 
 def test_ragged_requests_run_one_by_one(version_directory):
     """Requests that differ in a variable dimension do not stack, and are answered all the same."""
-    save(
+    save_network(
         version_directory,
         [helper.make_node("Neg", ["X"], ["Y"])],
         [("X", TensorProto.FLOAT, ["n", "length"])],
@@ -197,7 +186,9 @@ def test_a_model_file_outside_its_directory_is_refused(version_directory, filena
     """A model file is not read from outside its version directory, neither by its path nor through a link."""
     inputs, outputs = [("X", TensorProto.FLOAT, [1])], [("Y", TensorProto.FLOAT, [1])]
     version_directory.mkdir()
-    save(version_directory.parent, [helper.make_node("Neg", ["X"], ["Y"])], inputs, outputs, filename="outside.onnx")
+    save_network(
+        version_directory.parent, [helper.make_node("Neg", ["X"], ["Y"])], inputs, outputs, filename="outside.onnx"
+    )
     (version_directory / "link.onnx").symlink_to("../outside.onnx")
     with pytest.raises(InvalidArgumentError, match="outside the directory of version 1"):
         opened(ModelConfig("m", default_model_filename=filename), version_directory)
@@ -271,6 +262,15 @@ def test_the_process_sets_the_default_batch_size(version_directory, arithmetic):
         open_onnxruntime_model(ModelConfig("m"), 1, version_directory, wrong)
 
 
+def test_a_strict_process_takes_a_configuration_as_it_is(version_directory, arithmetic):
+    """With --disable-auto-complete-config nothing is filled in, and what is missing or wrong is told."""
+    strict = BackendOptions(auto_complete_config=False)
+    whole = replace(arithmetic.config, dynamic_batching=None)
+    assert open_onnxruntime_model(whole, 1, version_directory, strict).config == whole
+    with pytest.raises(InvalidArgumentError, match="configuration expects 0 inputs, model provides 2"):
+        open_onnxruntime_model(ModelConfig("m"), 1, version_directory, strict)
+
+
 @pytest.mark.parametrize(
     ("config", "text"),
     [
@@ -297,7 +297,7 @@ def test_a_configuration_that_does_not_fit_the_file_is_refused(version_directory
 
 def test_tensors_that_numpy_cannot_hold_are_refused(version_directory):
     """A network with a tensor that is not of the protocol's datatypes fails to load; the text says which and of what type."""
-    save(
+    save_network(
         version_directory,
         [helper.make_node("Identity", ["X"], ["Y"])],
         [("X", TensorProto.BFLOAT16, ["n", 2])],

@@ -57,3 +57,10 @@ print([name for name in ("onnxruntime", "tensorflow", "google.protobuf") if name
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True, env=environment
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_backend_that_answers_once_has_no_decoupled_models(tmp_path):
+    """A decoupled model of another backend than python is refused when it is loaded, not when it is asked."""
+    config = ModelConfig("m", backend="identity", decoupled=True)
+    with pytest.raises(UnsupportedError, match="the backend 'identity' answers each request once"):
+        open_model(config, 1, tmp_path, BackendOptions())

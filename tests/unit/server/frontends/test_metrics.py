@@ -7,12 +7,14 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from aisle_server.frontends.gpu_metrics import GpuMetrics
 from aisle_server.frontends.host_metrics import HostMetrics
 from aisle_server.frontends.metrics import render_metrics
 from aisle_server.inference import ComputeTimes
 from aisle_server.options import MetricsConfig
 from aisle_server.statistics import FailureReason
 from tests.support.fake_inference_server import IDENTITY, FakeInferenceServer
+from tests.support.fake_nvml import FakeNvml
 
 
 def _samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -144,3 +146,25 @@ def test_the_machine_tells_its_processors_and_its_memory(tmp_path: Path) -> None
 def test_a_machine_without_proc_tells_nothing(tmp_path: Path) -> None:
     """On other systems than Linux these metrics are left out."""
     assert HostMetrics(tmp_path).render() == ""
+
+
+def test_gpus_tell_what_they_know() -> None:
+    """A series for each GPU and figure; what a device does not support is left out, and so is what none supports."""
+    one, other = (("gpu_uuid", "GPU-100"),), (("gpu_uuid", "GPU-101"),)
+    assert _samples(GpuMetrics(FakeNvml()).render()) == {
+        ("nv_gpu_utilization", one): 0.75,
+        ("nv_gpu_utilization", other): 0.75,
+        ("nv_gpu_memory_total_bytes", one): 2**40,
+        ("nv_gpu_memory_total_bytes", other): 2**40,
+        ("nv_gpu_memory_used_bytes", one): 2**39,
+        ("nv_gpu_memory_used_bytes", other): 2**39,
+        ("nv_gpu_power_usage", one): 71.5,
+        ("nv_energy_consumption", one): 2**50 / 1000,
+        ("nv_energy_consumption", other): 2**50 / 1000,
+    }
+
+
+def test_a_machine_without_gpus_tells_nothing() -> None:
+    """Where the driver's library is not there, these metrics are left out."""
+    assert not GpuMetrics(None)
+    assert GpuMetrics(None).render() == ""

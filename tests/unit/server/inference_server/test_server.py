@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aisle_server.errors import InvalidArgumentError, NotFoundError, UnavailableError
+from aisle_server.errors import InvalidArgumentError, NotFoundError, UnavailableError, UnsupportedError
 from aisle_server.inference import LATEST_VERSION, InferenceRequest, Tensor
-from aisle_server.inference_server import InferenceServer, ModelIndex, ModelState
+from aisle_server.inference_server import InferenceServer, LoadOverride, ModelControl, ModelIndex, ModelState
 from aisle_server.repository.lifecycle import ModelRepository
 from tests.support.fake_loader import FakeLoader
 from tests.support.model_directories import ECHO, chain, write_model
@@ -63,12 +63,74 @@ async def test_strict_readiness_wants_every_model(tmp_path: Path, loader: FakeLo
 async def test_only_models_asked_for_are_started(server: InferenceServer) -> None:
     """A server may be told which models to load."""
     await server.start(["a"])
-    assert server.repository_index() == [
+    assert await server.repository_index() == [
         ModelIndex("a", 1, ModelState.READY),
         ModelIndex("a", 2, ModelState.READY),
         ModelIndex("e", None, ModelState.UNKNOWN),
     ]
-    assert [line.name for line in server.repository_index(ready_only=True)] == ["a", "a"]
+    assert [line.name for line in await server.repository_index(ready_only=True)] == ["a", "a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "Model name cannot be empty. Please enter a valid name to deploy."),
+        (" \t\r\f\v", "Model name cannot be empty. Please enter a valid name to deploy."),
+        *(
+            (name, f"invalid model name '{name}', model name must not contain path traversal characters")
+            for name in ("..", " ..", ".. ", "a/../b", "../etc", "/etc/passwd", "model/")
+        ),
+    ],
+)
+async def test_a_name_that_could_lead_out_is_refused_before_all_else(
+    server: InferenceServer, name: str, message: str
+) -> None:
+    """The name is looked at first, whether callers may load models or not; to unload such a name is no error."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        await server.load_model(name)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("control", [ModelControl(), ModelControl(is_explicit=True)])
+async def test_models_are_loaded_and_unloaded_on_demand_only_where_it_is_allowed(
+    tmp_path: Path, loader: FakeLoader, control: ModelControl
+) -> None:
+    """Without explicit model control, what is served is nobody's to change; with it, only while the server runs."""
+    write_model(tmp_path, "a")
+    server = InferenceServer(ModelRepository([tmp_path], loader), model_control=control)
+    not_allowed = "explicit model load / unload is not allowed if polling is enabled"
+    for stage in ("starting", "running", "exiting"):
+        for action in (server.load_model, server.unload_model):
+            if control.is_explicit and stage == "running":
+                await action("a")
+                continue
+            with pytest.raises(UnavailableError) as caught:
+                await action("a")
+            state = {"starting": "Server not ready", "exiting": "Server exiting"}.get(stage, "")
+            assert str(caught.value) == (state if control.is_explicit else not_allowed)
+        if stage == "starting":
+            await server.start(())
+        elif stage == "running":
+            await server.stop(10)
+    assert loader.started == (["a"] if control.is_explicit else [])
+
+
+async def test_files_are_taken_only_where_it_is_allowed(tmp_path: Path, loader: FakeLoader) -> None:
+    """A caller who may send files may send code, so it takes a flag of its own."""
+    override = LoadOverride('{"backend": "identity"}', {"1/model.py": b"raise SystemExit"})
+    server = InferenceServer(ModelRepository([tmp_path], loader), model_control=ModelControl(is_explicit=True))
+    await server.start()
+    with pytest.raises(UnsupportedError) as caught:
+        await server.load_model("a", override)
+    assert str(caught.value) == (
+        "file override is disabled. Start the server with '--allow-file-override=true' to enable."
+    )
+    allowed = ModelControl(is_explicit=True, allows_file_override=True)
+    server = InferenceServer(ModelRepository([tmp_path], loader), model_control=allowed)
+    await server.start()
+    await server.load_model("a", override)
+    assert server.is_model_ready("a")
+    assert await server.stop(10)
 
 
 async def test_an_unknown_model_is_not_ready_and_no_error(server: InferenceServer) -> None:

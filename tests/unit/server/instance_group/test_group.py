@@ -232,3 +232,75 @@ async def test_a_warm_up_that_fails_fails_the_load(error):
         await start(model, WarmupSample("zeros", (request(1),), 1))
     assert type(caught.value) is (InvalidArgumentError if is_told else InternalError)
     assert model.names("finalize") == ["m_0"]
+
+
+def counted(count: int) -> schema.ModelConfig:
+    """A configuration with so many instances."""
+    return gated_config(schema.InstanceGroup("m", count=count))
+
+
+async def test_instances_come_while_others_execute():
+    """New ones take what waits; the ones that were there are left alone."""
+    model = GatedModel(counted(1), is_open=False)
+    group = await start(model)
+    work = [asyncio.ensure_future(group.execute([request(number)])) for number in range(3)]
+    await executing(model, 1)
+    await group.resize(counted(3))
+    await executing(model, 2)
+    assert (group.instance_count, group.idle_count) == (3, 0)
+    model.gate.set()
+    await asyncio.gather(*work)
+    assert model.names("create") == ["m_0", "m_1", "m_2"]
+    await group.stop()
+    assert sorted(model.names("finalize")) == ["m_0", "m_1", "m_2"]
+
+
+async def test_instances_leave_when_they_are_idle():
+    """What was submitted is executed, the rest stay, and each is finalized once."""
+    model = GatedModel(counted(3), is_open=False)
+    group = await start(model)
+    work = [asyncio.ensure_future(group.execute([request(number)])) for number in range(5)]
+    await executing(model, 3)
+    await group.resize(counted(1))
+    assert (group.instance_count, group.idle_count) == (1, 0)
+    model.gate.set()
+    await asyncio.gather(*work)
+    async with asyncio.timeout(TIMEOUT_S):
+        while len(model.names("finalize")) < 2:
+            await asyncio.sleep(0.001)
+    assert (await group.execute([request(9)])).results[0].id == "9"
+    await group.resize(counted(2))
+    await group.stop()
+    assert len(model.names("create")) == len(model.names("finalize")) == 4
+
+
+async def test_instances_that_cannot_come_leave_the_others_as_they_were():
+    """A resize that fails is as if it had never been."""
+
+    def refuse_third(name: str) -> None:
+        if name == "m_2":
+            raise InvalidArgumentError("out of memory")
+
+    model = GatedModel(counted(1), on_create=refuse_third)
+    group = await start(model)
+    with pytest.raises(InvalidArgumentError, match="out of memory"):
+        await group.resize(counted(4))
+    assert group.instance_count == 1
+    executions = await asyncio.gather(*(group.execute([request(number)]) for number in range(4)))
+    assert [each.results[0].id for each in executions] == ["0", "1", "2", "3"]
+    await group.stop()
+    assert len(model.names("finalize")) == 2
+
+
+async def test_a_group_may_grow_and_shrink_under_load():
+    """However often its size changes, every batch is executed, and every instance that came has left in the end."""
+    model = GatedModel(counted(2))
+    group = await start(model)
+    for count in (1, 4, 2, 3, 1, 2):
+        work = [asyncio.ensure_future(group.execute([request(number)])) for number in range(6)]
+        await group.resize(counted(count))
+        executions = await asyncio.gather(*work)
+        assert [each.results[0].id for each in executions] == [str(number) for number in range(6)]
+        assert group.instance_count == count
+    await group.stop()
+    assert len(model.names("create")) == len(model.names("finalize"))

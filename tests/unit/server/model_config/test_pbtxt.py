@@ -11,6 +11,7 @@ from aisle_protocol.generated import model_config_pb2 as pb
 from aisle_server.errors import InvalidArgumentError
 from aisle_server.model_config.message import to_message, type_name
 from aisle_server.model_config.pbtxt import MAX_CONFIG_BYTES, from_message, parse_config
+from aisle_server.model_config.ragged import BatchInput, BatchInputKind
 from aisle_server.model_config.schema import (
     DynamicBatching,
     EnsembleStep,
@@ -30,6 +31,7 @@ from aisle_server.model_config.sequence import (
     OldestStrategy,
     SequenceBatching,
     SequenceControlInput,
+    SequenceState,
 )
 
 EVERYTHING = """
@@ -131,6 +133,8 @@ def test_every_field_that_the_server_acts_upon_is_read() -> None:
         ),
         response_cache=True,
         decoupled=True,
+        batch_inputs=(BatchInput(BatchInputKind.BATCH_ITEM_SHAPE, ("SHAPE",), "FP32", ("TOKENS",)),),
+        batch_outputs=config.batch_outputs,
         carried=config.carried,
     )
 
@@ -156,7 +160,11 @@ def test_a_sequence_batcher_is_read() -> None:
     assert batching is not None
     assert batching.strategy == OldestStrategy(4, (2, 4), 7, True)
     assert [each.control.tensor_datatype for each in batching.control_inputs] == ["INT32", "FP32", "BOOL", "BYTES"]
-    assert (batching.max_sequence_idle_microseconds, batching.states, batching.iterative) == (5, ("S",), True)
+    assert (batching.max_sequence_idle_microseconds, batching.states, batching.iterative) == (
+        5,
+        (SequenceState("S", "T", "FP32", (2,)),),
+        True,
+    )
 
 
 @pytest.mark.parametrize("text", [EVERYTHING, ENSEMBLE, SEQUENCES, DIRECT, "sequence_batching {}", ""])

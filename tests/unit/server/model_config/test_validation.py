@@ -154,7 +154,10 @@ def test_a_contradiction_is_refused_in_these_words(text: str, message: str) -> N
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ("state { input_name: 'S' output_name: 'T' }", "asks for implicit state ('state'), which is not supported"),
+        (
+            "state { input_name: 'S' output_name: 'T' data_type: TYPE_FP32 dims: 2 }",
+            "asks for implicit state ('state'), which is not supported for backend 'identity'",
+        ),
         ("iterative_sequence: true", "asks for 'iterative_sequence', which is not supported"),
     ],
 )
@@ -171,6 +174,33 @@ def test_sequences_of_a_decoupled_model_are_refused() -> None:
         validate_config(
             completed('backend: "identity" sequence_batching {} model_transaction_policy { decoupled: true }')
         )
+
+
+STATE = "state { input_name: 'S' output_name: 'T' data_type: TYPE_FP32 dims: 2 }"
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        (
+            "state { input_name: 'S' }",
+            "sequence batching state must have 'input_name', 'output_name', 'data_type' and 'dims' for m",
+        ),
+        (
+            STATE.replace("dims: 2", "dims: 0"),
+            "dims of sequence batching state 'S' must be 1 or more, or -1 for m, got [0]",
+        ),
+        (f"{STATE} {STATE}", "sequence batching states must have different 'input_name's for m"),
+        (
+            STATE.replace("dims: 2", "dims: 2 initial_state { data_file: '../x' }"),
+            "sequence batching state 'S' of m asks for a 'data_file', which is not supported; expected zero_data",
+        ),
+    ],
+)
+def test_implicit_state_that_makes_no_sense_is_refused(fields: str, text: str) -> None:
+    """States are checked when the model loads; the text says what is wrong."""
+    with pytest.raises((InvalidArgumentError, UnsupportedError), match=f"^{re.escape(text)}$"):
+        validate_config(completed(f'platform: "onnxruntime_onnx" sequence_batching {{ {fields} }}'))
 
 
 START = "kind: CONTROL_SEQUENCE_START"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aisle_server.errors import InferenceServerError, InvalidArgumentError
-from aisle_server.repository.description import ModelDescription, describe
+from aisle_server.repository.description import ModelDescription, ReadingRules, describe
 from aisle_server.repository.layout import scan
 from tests.support.model_directories import ECHO, chain, write_model
 
@@ -39,7 +39,7 @@ def test_a_change_anywhere_in_the_directory_makes_another_description(tmp_path: 
     before = described(tmp_path)
     assert described(tmp_path) == before
     (path / "1" / "weights.bin").write_text("new")
-    assert described(tmp_path).modified_ns > before.modified_ns
+    assert described(tmp_path).footprint.modified_ns > before.footprint.modified_ns
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,28 @@ def test_a_configuration_from_outside_the_repository_is_not_read(tmp_path: Path)
     (path / "config.pbtxt").symlink_to(tmp_path / "config.pbtxt")
     with pytest.raises(InvalidArgumentError, match=r"'config.pbtxt' of model 'm' leads out of the model repository"):
         described(tmp_path / "repository")
+
+
+def test_a_strict_repository_wants_every_configuration_written_down(tmp_path: Path) -> None:
+    """With autocomplete off, a model without a configuration is refused; one that has one is read as ever."""
+    write_model(tmp_path, "m", None, files={"1/model.onnx": ""})
+    (directory,) = scan([tmp_path])["m"]
+    with pytest.raises(InvalidArgumentError, match=r"model 'm' has no config\.pbtxt"):
+        describe(directory, ReadingRules(needs_config=True))
+    write_model(tmp_path, "m")
+    assert describe(directory, ReadingRules(needs_config=True)).config.max_batch_size == 8
+
+
+@pytest.mark.parametrize(
+    ("backends", "kind"), [({"identity"}, "KIND_GPU"), ({"python"}, "KIND_CPU"), (None, "KIND_GPU")]
+)
+def test_a_model_that_leaves_the_choice_takes_a_gpu_if_its_backend_can(
+    tmp_path: Path, backends: set[str] | None, kind: str
+) -> None:
+    """A GPU beside a runtime that cannot use it does not keep a model from loading; who asks for it by name is taken at the word."""
+    write_model(tmp_path, "m")
+    (directory,) = scan([tmp_path])["m"]
+    rules = ReadingRules((0,), None if backends is None else frozenset(backends))
+    assert describe(directory, rules).config.instance_groups[0].kind.name == kind
+    write_model(tmp_path, "m", ECHO + "instance_group { kind: KIND_GPU }")
+    assert describe(directory, rules).config.instance_groups[0].gpus == (0,)

@@ -12,7 +12,6 @@ from aisle_server.model_config.schema import VersionPolicy
 from aisle_server.repository.layout import (
     ModelDirectory,
     first_version_entries,
-    modification_time_ns,
     read_text,
     refuse_escaping_links,
     scan,
@@ -193,14 +192,3 @@ def test_a_link_deep_in_a_model_that_leads_out_is_refused(tmp_path: Path) -> Non
     with pytest.raises(InvalidArgumentError) as caught:
         refuse_escaping_links(directory_of(repository))
     assert caught.value.message == "'1/weights/c.bin' of model 'm' leads out of the model repository"
-
-
-def test_the_time_of_a_model_is_that_of_its_youngest_file(tmp_path: Path) -> None:
-    """Whatever changes in a model directory, however deep, makes the model newer."""
-    path = write_model(tmp_path, "m", files={"1/weights/a.bin": ""})
-    directory = directory_of(tmp_path)
-    future_ns = 2**62
-    os.utime(path / "1" / "weights" / "a.bin", ns=(future_ns, future_ns))
-    assert modification_time_ns(directory) == future_ns
-    os.utime(path / "config.pbtxt", ns=(future_ns + 1000, future_ns + 1000))
-    assert modification_time_ns(directory) == future_ns + 1000

@@ -12,7 +12,7 @@ import pytest
 
 from aisle_server.errors import InferenceServerError, InternalError, InvalidArgumentError, UnsupportedError
 from aisle_server.inference import InferenceRequest, InferenceResponse, Tensor
-from aisle_server.model_config.schema import DynamicBatching, ModelConfig, ModelInput, ModelOutput
+from aisle_server.model_config.schema import DynamicBatching, ModelConfig, ModelInput, ModelOutput, VersionPolicy
 from aisle_server.repository.description import ModelDescription, describe
 from aisle_server.repository.layout import scan
 from aisle_server.repository.loader import VersionLoader
@@ -216,3 +216,43 @@ async def test_the_event_loop_runs_on_while_a_model_opens_and_cancelling_closes_
     async with asyncio.timeout(10):
         while not (backend.models and backend.models[0].is_closed):
             await asyncio.sleep(0.001)
+
+
+async def test_settings_for_all_backends_give_way_to_those_of_one(tmp_path: Path) -> None:
+    """What `--backend-config` says of no backend is for every one, and what it says of one counts more."""
+    backend = FakeBackend()
+    settings = {"": {"default-max-batch-size": "16", "key": "all"}, "identity": {"key": "one"}, "other": {"a": "b"}}
+    loader = VersionLoader(
+        backend.open_model, SystemClock(), cores=1, backend_settings=settings, auto_complete_config=False
+    )
+    served = await loader.load(described(tmp_path), 1, no_steps, [])
+    (model,) = backend.models
+    assert model.options.settings == {"default-max-batch-size": "16", "key": "one"}
+    assert not model.options.auto_complete_config
+    await served.stop()
+
+
+async def test_the_number_of_instances_changes_while_a_version_is_served(tmp_path: Path) -> None:
+    """Instances come and go, warm-up included; the version, its books and its model stay."""
+    backend = FakeBackend()
+    served = await load(backend, described(tmp_path))
+    statistics = served.statistics
+    groups = served.config.instance_groups
+    await served.reconfigure([replace(groups[0], count=3)], VersionPolicy(all=True, latest=None))
+    (model,) = backend.models
+    assert len(model.instances) == 3
+    assert (served.config.instance_groups[0].count, served.config.version_policy.all) == (3, True)
+    assert served.statistics is statistics
+    await served.infer(request(1, 4))
+
+    def refuse(name: str) -> None:
+        raise InvalidArgumentError("no room")
+
+    backend.on_create_instance = refuse
+    with pytest.raises(InvalidArgumentError, match="no room"):
+        await served.reconfigure([replace(groups[0], count=4)], VersionPolicy())
+    assert served.config.instance_groups[0].count == 3
+    await served.reconfigure(groups, VersionPolicy())
+    await served.infer(request(1, 4))
+    await served.stop()
+    assert all(instance.is_finalized for instance in model.instances)

@@ -7,9 +7,15 @@ import asyncio
 import numpy as np
 import pytest
 
-from aisle_server.errors import CancelledError, DeadlineExceededError, InvalidArgumentError, UnavailableError
+from aisle_server.errors import (
+    CancelledError,
+    DeadlineExceededError,
+    InternalError,
+    InvalidArgumentError,
+    UnavailableError,
+)
 from aisle_server.inference import InferenceRequest, Tensor
-from aisle_server.model_config.schema import ModelConfig, ModelInput
+from aisle_server.model_config.schema import ModelConfig, ModelInput, ModelOutput
 from aisle_server.model_config.sequence import (
     ControlKind,
     DirectStrategy,
@@ -17,6 +23,7 @@ from aisle_server.model_config.sequence import (
     SequenceBatching,
     SequenceControl,
     SequenceControlInput,
+    SequenceState,
 )
 from aisle_server.scheduling.factory import create_scheduler
 from aisle_server.statistics import FailureReason, ModelStatistics
@@ -44,12 +51,14 @@ class House:
         instances: int = 1,
         max_batch_size: int = 4,
         controls: tuple[SequenceControlInput, ...] = CONTROLS,
+        states: tuple[SequenceState, ...] = (),
     ) -> None:
         config = ModelConfig(
             "m",
             max_batch_size=max_batch_size,
             inputs=(ModelInput("A", "FP32", (1,)),),
-            sequence_batching=SequenceBatching(strategy, 10_000, controls),
+            outputs=(ModelOutput("A", "FP32", (1,)),),
+            sequence_batching=SequenceBatching(strategy, 10_000, controls, states),
         )
         self.clock = FakeClock()
         self.group = FakeInstanceGroup(self.clock, instances)
@@ -274,6 +283,28 @@ async def test_rows_are_waited_for_no_longer_than_the_delay():
     await house.come("b", 5)
     house.clock.advance(us=500)
     assert house.group.batches == [["a", "x"], ["b"]]
+
+
+async def test_state_is_carried_from_answer_to_request():
+    """A sequence starts from zeros and goes on from its last answer; a request that fails leaves the state as it was."""
+    house = House(controls=(), states=(SequenceState("S", "A", "FP32", (-1,)),))
+    await house.come("a", 5, "S")
+    assert house.inputs() == {"A": 7, "S": 0}
+    house.group.finish()
+    failing = await house.come("b", 5)
+    assert house.inputs() == {"A": 7, "S": 7}
+    house.group.finish(error=InternalError("out of memory"))
+    with pytest.raises(InternalError):
+        await failing
+    answered = await house.come("c", 5)
+    assert house.inputs() == {"A": 7, "S": 7}
+    house.group.finish()
+    assert [each.name for each in (await answered).outputs] == ["A"]
+    await house.come("d", 5, "S")
+    assert house.inputs() == {"A": 7, "S": 0}
+    house.group.finish()
+    await house.come("x", 6, "S")
+    assert house.inputs(1)["S"] == 0
 
 
 async def test_stopping_answers_what_was_accepted_and_waits_for_no_sequence():

@@ -25,12 +25,14 @@ class Open:
 
     Attributes:
         log_level: Of the server's log; what matters less is not sent.
+        auto_complete_config: Whether the model completes its configuration.
     """
 
     config: ModelConfig
     version: int
     version_directory: Path
     log_level: int
+    auto_complete_config: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,9 @@ class ProcessModel:
         except OSError as error:
             raise UnavailableError(f"no process can be started for model '{name}': {error.strerror}") from error
         level = logging.getLogger().getEffectiveLevel()
-        return worker, self._load(worker, Open(self._config, self._version, self._directory, level))
+        return worker, self._load(
+            worker, Open(self._config, self._version, self._directory, level, self._options.auto_complete_config)
+        )
 
     def _load(self, worker: WorkerProcess, command: Open | Create) -> Any:
         try:

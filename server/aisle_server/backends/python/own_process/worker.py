@@ -122,7 +122,11 @@ class Worker:
         match command:
             case Open():
                 _log_to(self._link, command.log_level)
-                options = BackendOptions(model_caller=RemoteModelCaller(self._link), metrics=RemoteMetrics(self._link))
+                options = BackendOptions(
+                    auto_complete_config=command.auto_complete_config,
+                    model_caller=RemoteModelCaller(self._link),
+                    metrics=RemoteMetrics(self._link),
+                )
                 self._model = open_in_this_process(command.config, command.version, command.version_directory, options)
                 return self._model.config
             case Create():
