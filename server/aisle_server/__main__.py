@@ -15,10 +15,12 @@ from aisle_server.options import (
     GrpcOptions,
     HttpOptions,
     KeepaliveOptions,
+    MetricsConfig,
     MetricsOptions,
     Restriction,
     ServerOptions,
     TlsOptions,
+    TraceValues,
 )
 
 _FILE: Final = click.Path(path_type=Path)
@@ -78,8 +80,15 @@ def _keepalive(name: str, field: str, text: str) -> Callable[[Any], Any]:
     help="Cache of responses: local,size=BYTES. Models with response_cache { enable: true } use it.",
 )
 @_flag("--max-inflight-requests", ServerOptions, "Inference requests under way before more are refused; 0: no bound.")
+@_flag("--allow-client-shm", ServerOptions, "Callers may register system shared memory and keep tensors there.")
 @_flag("--log-verbose", ServerOptions, "0, or 1 for what a developer wants to know.")
 @_flag("--log-format", ServerOptions, "Form of the log's lines.", kind=click.Choice(["default", "ISO8601"]))
+@click.option(
+    "--trace-config",
+    metavar="SETTING=VALUE",
+    multiple=True,
+    help="level, rate, count, log-frequency or file of request traces; may be given more than once.",
+)
 @click.option("--allow-grpc", type=bool, default=True, show_default=True, help="Serve the inference protocol.")
 @_flag("--grpc-address", GrpcOptions, "Where gRPC listens; 0.0.0.0 opens it to the network.", field="address")
 @_flag("--grpc-port", GrpcOptions, "Port of gRPC; 0 for any free one, which the log names.", field="port")
@@ -153,6 +162,14 @@ def _keepalive(name: str, field: str, text: str) -> Callable[[Any], Any]:
 @click.option("--allow-metrics", type=bool, default=True, show_default=True, help="Serve metrics for Prometheus.")
 @_flag("--metrics-address", MetricsOptions, "Where metrics are served.", field="address")
 @_flag("--metrics-port", MetricsOptions, "Port of metrics; 0 for any free one.", field="port")
+@click.option(
+    "--metrics-config",
+    metavar="SETTING=true|false",
+    multiple=True,
+    help="counter_latencies or histogram_latencies, both true; may be given more than once.",
+)
+@_flag("--allow-cpu-metrics", MetricsOptions, "Tell how busy processors and memory are.")
+@_flag("--allow-gpu-metrics", MetricsOptions, "Tell how busy GPUs are, where there are any.")
 def serve(**flags: Any) -> None:
     """Serve model repositories over Triton's inference protocol.
 
@@ -212,6 +229,13 @@ def options_of(flags: dict[str, Any]) -> ServerOptions:
         restrictions=_restrictions("--http-restricted-api", flags["http_restricted_api"]),
         header_forward_pattern=flags["http_header_forward_pattern"],
     )
+    metrics = MetricsOptions(
+        address=flags["metrics_address"],
+        port=flags["metrics_port"],
+        config=_metrics_config(flags["metrics_config"]),
+        allow_cpu_metrics=flags["allow_cpu_metrics"],
+        allow_gpu_metrics=flags["allow_gpu_metrics"],
+    )
     return ServerOptions(
         model_repositories=flags["model_repositories"],
         id=flags["id"],
@@ -227,11 +251,13 @@ def options_of(flags: dict[str, Any]) -> ServerOptions:
         backend_config=_backend_config(flags["backend_config"]),
         response_cache_bytes=_response_cache_bytes(flags["cache_config"]),
         max_inflight_requests=flags["max_inflight_requests"],
+        allow_client_shm=flags["allow_client_shm"],
         log_verbose=flags["log_verbose"],
         log_format=flags["log_format"],
+        trace=_trace(flags["trace_config"]),
         grpc=grpc if flags["allow_grpc"] else None,
         http=http if flags["allow_http"] else None,
-        metrics=MetricsOptions(flags["metrics_address"], flags["metrics_port"]) if flags["allow_metrics"] else None,
+        metrics=metrics if flags["allow_metrics"] else None,
     )
 
 
@@ -255,6 +281,32 @@ def _backend_config(texts: Sequence[str]) -> dict[str, dict[str, str]]:
             raise ValueError(f"--backend-config is '{text}'; expected <backend>,<key>=<value> or <key>=<value>")
         settings.setdefault(backend, {})[key] = value
     return settings
+
+
+def _trace(texts: Sequence[str]) -> TraceValues:
+    if not texts:
+        return TraceValues()
+    from aisle_server.frontends.tracing import parse_trace_config
+
+    return parse_trace_config(texts)
+
+
+def _metrics_config(texts: Sequence[str]) -> MetricsConfig:
+    settings: dict[str, bool] = {}
+    known = [each.name for each in dataclasses.fields(MetricsConfig)]
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name == "summary_latencies" and value == "false":
+            continue
+        if name.startswith("summary_"):
+            raise ValueError(
+                f"--metrics-config is '{text}'; summaries are not offered, for they cannot be added up over servers: "
+                "histogram_latencies gives the histograms, of which Prometheus' histogram_quantile makes quantiles"
+            )
+        if name not in known or value not in ("true", "false"):
+            raise ValueError(f"--metrics-config is '{text}'; expected {' or '.join(known)}, =true or =false")
+        settings[name] = value == "true"
+    return MetricsConfig(**settings)
 
 
 def _restrictions(flag: str, texts: Sequence[str]) -> tuple[Restriction, ...]:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, NoReturn, Protocol
 
@@ -20,16 +20,21 @@ from aisle_server.backends.registry import backends_on_gpus, open_model
 from aisle_server.errors import InferenceServerError
 from aisle_server.frontends.admission import Admission
 from aisle_server.frontends.forwarding import HeaderForwarding
+from aisle_server.frontends.gpu_metrics import GpuMetrics, load_library
 from aisle_server.frontends.grpc.health import HealthServicer
 from aisle_server.frontends.grpc.server import GrpcEndpoint
 from aisle_server.frontends.grpc.servicer import InferenceServicer
+from aisle_server.frontends.host_metrics import HostMetrics
 from aisle_server.frontends.http.routes import inference_app, metrics_app
 from aisle_server.frontends.http.server import HttpEndpoint
+from aisle_server.frontends.log_settings import LogSettings, LogValues
 from aisle_server.frontends.metrics import render_metrics
 from aisle_server.frontends.model_metrics import render_model_metrics
+from aisle_server.frontends.shared_memory import SharedMemoryRegions
+from aisle_server.frontends.tracing import Tracer
 from aisle_server.inference_server import InferenceServer, ModelControl
 from aisle_server.instance_group import ModelCalls, visible_gpus
-from aisle_server.options import GrpcOptions, HttpOptions, ServerOptions
+from aisle_server.options import GrpcOptions, HttpOptions, MetricsOptions, ServerOptions
 from aisle_server.repository.description import ReadingRules
 from aisle_server.repository.lifecycle import ModelRepository
 from aisle_server.repository.loader import VersionLoader
@@ -62,7 +67,8 @@ async def serve(options: ServerOptions) -> int:
     Returns:
         The exit status: 0 after a graceful stop, 1 when the server could not start.
     """
-    configure_logging(options)
+    log = configure_logging(options)
+    tracer = Tracer(options.trace)
     told_to_stop = _listen_to_signals()
     model_metrics = MetricFamilies()
     repository = _build_repository(options, model_metrics)
@@ -70,7 +76,7 @@ async def serve(options: ServerOptions) -> int:
     poller = RepositoryPoller(repository, options.repository_poll_secs)
     started: list[Endpoint] = []
     try:
-        for name, endpoint in _build_endpoints(server, model_metrics, options):
+        for name, endpoint in _build_endpoints(server, model_metrics, log, tracer, options):
             address = await endpoint.start()
             started.append(endpoint)
             _log.info("Started %s at %s", name, address)
@@ -80,6 +86,7 @@ async def serve(options: ServerOptions) -> int:
         return 1
     finally:
         await _stop(server, started, options.exit_timeout_secs)
+        tracer.close()
 
 
 def _build_repository(options: ServerOptions, model_metrics: MetricFamilies) -> ModelRepository:
@@ -127,27 +134,48 @@ def _build_server(repository: ModelRepository, options: ServerOptions) -> Infere
 
 
 def _build_endpoints(
-    server: InferenceServer, model_metrics: MetricFamilies, options: ServerOptions
+    server: InferenceServer,
+    model_metrics: MetricFamilies,
+    log: LogSettings,
+    tracer: Tracer,
+    options: ServerOptions,
 ) -> Sequence[tuple[str, Endpoint]]:
     """Return the endpoints that are allowed, in the order of their start: gRPC last, so that it is stopped first."""
     endpoints: list[tuple[str, Endpoint]] = []
     admission = Admission(options.max_inflight_requests)
+    regions = SharedMemoryRegions(is_allowed=options.allow_client_shm)
+
+    def servicer(door: GrpcOptions | HttpOptions) -> InferenceServicer:
+        # Each door refuses what is new when it is closed itself, and forwards headers of its own.
+        forwarding = HeaderForwarding(door.header_forward_pattern)
+        return InferenceServicer(
+            server, admission=admission, forwarding=forwarding, regions=regions, log=log, tracer=tracer
+        )
+
     if options.http is not None:
-        servicer = _servicer(server, admission, options.http)
-        endpoints.append(("HTTPService", HttpEndpoint(inference_app(server, servicer, options.http), options.http)))
+        app = inference_app(server, servicer(options.http), options.http)
+        endpoints.append(("HTTPService", HttpEndpoint(app, options.http)))
     if options.metrics is not None:
-        sources = [lambda: render_metrics(server), lambda: render_model_metrics(model_metrics)]
+        sources = _metric_sources(server, model_metrics, options.metrics)
         endpoints.append(("Metrics Service", HttpEndpoint(metrics_app(sources), options.metrics)))
     if options.grpc is not None:
-        servicer = _servicer(server, admission, options.grpc)
-        grpc_endpoint = GrpcEndpoint(servicer, HealthServicer(server), options.grpc)
+        grpc_endpoint = GrpcEndpoint(servicer(options.grpc), HealthServicer(server), options.grpc)
         endpoints.append(("GRPCInferenceService", grpc_endpoint))
     return endpoints
 
 
-def _servicer(server: InferenceServer, admission: Admission, door: GrpcOptions | HttpOptions) -> InferenceServicer:
-    """Return what answers at one door: each refuses what is new when it is closed itself, and forwards headers of its own."""
-    return InferenceServicer(server, admission=admission, forwarding=HeaderForwarding(door.header_forward_pattern))
+def _metric_sources(
+    server: InferenceServer, model_metrics: MetricFamilies, options: MetricsOptions
+) -> list[Callable[[], str]]:
+    sources: list[Callable[[], str]] = [
+        lambda: render_metrics(server, options.config),
+        lambda: render_model_metrics(model_metrics),
+    ]
+    if options.allow_cpu_metrics:
+        sources.append(HostMetrics().render)
+    if options.allow_gpu_metrics and (gpus := GpuMetrics(load_library())):
+        sources.append(gpus.render)
+    return sources
 
 
 async def _load_and_wait(
@@ -232,14 +260,32 @@ def _exit_at_once(reason: str) -> NoReturn:
     os._exit(1)
 
 
-def configure_logging(options: ServerOptions) -> None:
-    """Send the log to standard error, one line an event."""
+def configure_logging(options: ServerOptions) -> LogSettings:
+    """Send the log to standard error, one line an event.
+
+    Returns:
+        The settings, which the log follows when they change.
+    """
     sink = logging.StreamHandler(sys.stderr)
-    sink.setFormatter(LineFormatter(is_iso8601=options.log_format == "ISO8601"))
-    logging.basicConfig(handlers=[sink], level=logging.DEBUG if options.log_verbose else logging.INFO, force=True)
+    values = LogValues(log_verbose_level=options.log_verbose, log_format=options.log_format)
+    logging.basicConfig(handlers=[sink], force=True)
+    _apply(values, sink)
     # What uvicorn says about its own life, the endpoints say in our words; asyncio's debug lines are about itself.
     for name in ("uvicorn", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    return LogSettings(values, lambda changed: _apply(changed, sink))
+
+
+def _apply(values: LogValues, sink: logging.Handler) -> None:
+    told = {
+        logging.DEBUG: bool(values.log_verbose_level),
+        logging.INFO: values.log_info,
+        logging.WARNING: values.log_warning,
+        logging.ERROR: values.log_error,
+    }
+    sink.filters = [lambda record: told.get(min(record.levelno, logging.ERROR), True)]
+    sink.setFormatter(LineFormatter(is_iso8601=values.log_format == "ISO8601"))
+    logging.getLogger().setLevel(logging.DEBUG if values.log_verbose_level else logging.INFO)
 
 
 class LineFormatter(logging.Formatter):

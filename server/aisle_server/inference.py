@@ -131,6 +131,7 @@ class InferenceResponse:
         outputs: Those requested, in the order of the request, else of the model configuration. A python model may leave some out.
         parameters: Set by python models.
         times: Of the batch this request was part of.
+        timeline: Monotonic times, in nanoseconds, at which the request was queued and its batch begun; None for an ensemble's.
     """
 
     model_name: str
@@ -139,10 +140,13 @@ class InferenceResponse:
     outputs: tuple[Tensor, ...] = ()
     parameters: Mapping[str, ParameterValue] = field(default_factory=lambda: _NO_PARAMETERS)
     times: ComputeTimes = ComputeTimes()
+    timeline: tuple[int, int] | None = None
 
-    def timed(self, times: ComputeTimes) -> InferenceResponse:
+    def timed(self, times: ComputeTimes, timeline: tuple[int, int] | None = None) -> InferenceResponse:
         """Return the same response with the times of its batch."""
-        return InferenceResponse(self.model_name, self.model_version, self.id, self.outputs, self.parameters, times)
+        return InferenceResponse(
+            self.model_name, self.model_version, self.id, self.outputs, self.parameters, times, timeline
+        )
 
     def output(self, name: str) -> Tensor | None:
         """Return an output by name, None when it is absent."""

@@ -15,7 +15,7 @@ FILE_OVERRIDE_DISABLED = "file override is disabled. Start the server with '--al
 REPOSITORY_NAME_UNSUPPORTED = "'repository_name' specification is not supported"
 SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requests."
 DECOUPLED_ON_UNARY = "ModelInfer RPC doesn't support models with decoupled transaction policy"
-SHARED_MEMORY_DISABLED = "Client shared memory is disabled."
+SHARED_MEMORY_DISABLED = "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable."
 PRIORITY_NEGATIVE = "invalid value for 'priority', expected value >= 0."
 CLASSIFICATION_NOT_POSITIVE = "invalid value for 'classification' parameter, expected >= 0"
 CLASSIFICATION_TYPE = "invalid value type for 'classification' parameter, expected int64_param"

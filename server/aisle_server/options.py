@@ -200,10 +200,51 @@ class HttpOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """Which metrics of inference are given.
+
+    Attributes:
+        counter_latencies: Sums of durations.
+        histogram_latencies: Histograms of durations.
+    """
+
+    counter_latencies: bool = True
+    histogram_latencies: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsOptions(HttpOptions):
-    """The endpoint that Prometheus reads, HTTP as well."""
+    """The endpoint that Prometheus reads, HTTP as well.
+
+    Attributes:
+        config: Which metrics of inference are given.
+        allow_cpu_metrics: Give the processors' and the memory's.
+        allow_gpu_metrics: Give those of NVIDIA's GPUs, where there are any.
+    """
 
     port: int = 8002
+    config: MetricsConfig = MetricsConfig()
+    allow_cpu_metrics: bool = True
+    allow_gpu_metrics: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TraceValues:
+    """Which requests are traced.
+
+    Attributes:
+        level: OFF or TIMESTAMPS.
+        rate: One request in so many is traced.
+        count: How many more are traced; -1 for any number.
+        log_frequency: Write a file of its own after so many traces; 0 for one file, written when the server stops.
+        file: Where traces go.
+    """
+
+    level: str = "OFF"
+    rate: int = 1000
+    count: int = -1
+    log_frequency: int = 0
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +267,10 @@ class ServerOptions:
         backend_config: Backend -> its settings; those of "" are for all.
         response_cache_bytes: What the answers that are kept for requests that come again may take; 0 keeps none.
         max_inflight_requests: Inference requests under way, over gRPC and HTTP together; 0 for no bound.
+        allow_client_shm: Callers may register shared memory: whatever the server's user keeps there, they can read and write.
         log_verbose: 0 for what an operator wants to know, 1 and above for what a developer wants to know.
         log_format: Tritonserver's: `default` (`I1121 09:30:00.123456 7 app] ...`) or `ISO8601`.
+        trace: Which requests are traced, until a caller changes that.
         grpc: The inference protocol; None when it is not allowed.
         http: Health over HTTP; None when it is not allowed.
         metrics: Prometheus; None when it is not allowed.
@@ -250,8 +293,10 @@ class ServerOptions:
     backend_config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     response_cache_bytes: int = 0
     max_inflight_requests: int = 16384
+    allow_client_shm: bool = False
     log_verbose: int = 0
     log_format: Literal["default", "ISO8601"] = "default"
+    trace: TraceValues = TraceValues()
     grpc: GrpcOptions | None = GrpcOptions()
     http: HttpOptions | None = HttpOptions()
     metrics: MetricsOptions | None = MetricsOptions()

@@ -109,7 +109,9 @@ class StatisticsSnapshot:
         responses: Of a decoupled model, by the number of the response to its request, from 0.
         request_histogram: Of requests answered, from acceptance to answer.
         queue_histogram: Of requests answered, in the queue.
-        compute_histogram: Of requests answered, in the instance: input, network and output together.
+        compute_input_histogram: Of requests answered, the gathering of their batch's inputs.
+        compute_infer_histogram: Of requests answered, the network.
+        compute_output_histogram: Of requests answered, the cutting of their batch's outputs.
         cache_hit: Requests answered from the response cache, and how long it was searched. They are in `success` too, and in none of
             the compute figures.
         cache_miss: Requests that it did not know, and how long it took to search it and to keep the answer.
@@ -128,7 +130,9 @@ class StatisticsSnapshot:
     responses: Mapping[int, ResponseSnapshot]
     request_histogram: DurationHistogram = DurationHistogram()
     queue_histogram: DurationHistogram = DurationHistogram()
-    compute_histogram: DurationHistogram = DurationHistogram()
+    compute_input_histogram: DurationHistogram = DurationHistogram()
+    compute_infer_histogram: DurationHistogram = DurationHistogram()
+    compute_output_histogram: DurationHistogram = DurationHistogram()
     cache_hit: Duration = Duration()
     cache_miss: Duration = Duration()
 
@@ -153,7 +157,9 @@ class ModelStatistics:
         self._failures = {reason: [0, 0] for reason in FailureReason}
         self._request = _DurationBook()
         self._queue = _DurationBook()
-        self._compute = _DurationBook()
+        self._compute_input = _DurationBook()
+        self._compute_infer = _DurationBook()
+        self._compute_output = _DurationBook()
         self._success_times = _TimesBook()
         self._cache_hit = [0, 0]
         self._cache_miss = [0, 0]
@@ -176,7 +182,9 @@ class ModelStatistics:
         self._inference_count += batch_size
         self._request.add(request_ns)
         self._queue.add(queue_ns)
-        self._compute.add(times.input_ns + times.infer_ns + times.output_ns)
+        self._compute_input.add(times.input_ns)
+        self._compute_infer.add(times.infer_ns)
+        self._compute_output.add(times.output_ns)
         self._success_times.add(times)
 
     def record_cache_hit(self, *, lookup_ns: int) -> None:
@@ -250,7 +258,9 @@ class ModelStatistics:
             responses={index: book.snapshot() for index, book in enumerate(self._responses)},
             request_histogram=self._request.histogram(),
             queue_histogram=self._queue.histogram(),
-            compute_histogram=self._compute.histogram(),
+            compute_input_histogram=self._compute_input.histogram(),
+            compute_infer_histogram=self._compute_infer.histogram(),
+            compute_output_histogram=self._compute_output.histogram(),
             cache_hit=Duration(*self._cache_hit),
             cache_miss=Duration(*self._cache_miss),
         )

@@ -3,7 +3,7 @@
 The text is written here and not by `prometheus_client`, which cannot declare a counter whose name does not end in `_total`, as none
 of Triton's does.
 
-Source: Triton metrics, "Inference Request Metrics"; Prometheus text format 0.0.4. The histograms are ours.
+Source: Triton metrics, "Inference Request Metrics"; Prometheus text format 0.0.4. The histograms' names are those of its open proposal.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from aisle_server.inference_server import InferenceServer, ModelVersionStatistics
+from aisle_server.options import MetricsConfig
 from aisle_server.statistics import DURATION_BOUNDS_NS, DurationHistogram, FailureReason, StatisticsSnapshot
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -87,6 +88,7 @@ _CACHE_METRICS: Final = (
         lambda s: s.cache_miss.ns // 1000,
     ),
 )
+_COUNTER_LATENCIES: Final = frozenset(each.name for each in (*_METRICS, *_CACHE_METRICS) if "_duration_" in each.name)
 _HISTOGRAMS: Final[tuple[tuple[str, str, Callable[[StatisticsSnapshot], DurationHistogram]], ...]] = (
     (
         "nv_inference_request_duration_histogram_us",
@@ -95,9 +97,19 @@ _HISTOGRAMS: Final[tuple[tuple[str, str, Callable[[StatisticsSnapshot], Duration
     ),
     ("nv_inference_queue_duration_histogram_us", "Microseconds of a request in the queue", lambda s: s.queue_histogram),
     (
-        "nv_inference_compute_duration_histogram_us",
-        "Microseconds that the batch of a request took, inputs and outputs included",
-        lambda s: s.compute_histogram,
+        "nv_inference_compute_input_duration_histogram_us",
+        "Microseconds that gathering inputs took for the batch of a request",
+        lambda s: s.compute_input_histogram,
+    ),
+    (
+        "nv_inference_compute_infer_duration_histogram_us",
+        "Microseconds that the batch of a request was executed",
+        lambda s: s.compute_infer_histogram,
+    ),
+    (
+        "nv_inference_compute_output_duration_histogram_us",
+        "Microseconds that cutting outputs took for the batch of a request",
+        lambda s: s.compute_output_histogram,
     ),
 )
 _NOT_IN_A_NAME: Final = re.compile(r"^[^a-zA-Z_]|[^a-zA-Z0-9_]")
@@ -105,12 +117,17 @@ _BOUNDS_US: Final = (*(str(bound // 1000) for bound in DURATION_BOUNDS_NS), "+In
 _FAILURES: Final = "nv_inference_request_failure"
 
 
-def render_metrics(server: InferenceServer) -> str:
-    """Return the metrics of every ready model version."""
-    return "".join(f"{line}\n" for line in _lines(server))
+def render_metrics(server: InferenceServer, config: MetricsConfig | None = None) -> str:
+    """Return the metrics of every ready model version.
+
+    Args:
+        server: Whose models they are.
+        config: Which of them are wanted; None for the defaults.
+    """
+    return "".join(f"{line}\n" for line in _lines(server, config or MetricsConfig()))
 
 
-def _lines(server: InferenceServer) -> Iterator[str]:
+def _lines(server: InferenceServer, config: MetricsConfig) -> Iterator[str]:
     rows = [(_labels(server, row), row) for row in server.statistics()]
     yield from _head(_FAILURES, "counter", "Requests that failed after they had been accepted, by reason")
     for labels, row in rows:
@@ -119,10 +136,12 @@ def _lines(server: InferenceServer) -> Iterator[str]:
     cached = [(labels, row) for labels, row in rows if server.model_config(row.name, row.version).response_cache]
     for metrics, shown in ((_METRICS, rows), (_CACHE_METRICS, cached)):
         for metric in metrics if shown else ():
+            if metric.name in _COUNTER_LATENCIES and not config.counter_latencies:
+                continue
             yield from _head(metric.name, metric.kind, metric.help)
             for labels, row in shown:
                 yield _sample(metric.name, labels, metric.value(row))
-    for name, text, histogram in _HISTOGRAMS:
+    for name, text, histogram in _HISTOGRAMS if config.histogram_latencies else ():
         yield from _head(name, "histogram", text)
         for labels, row in rows:
             yield from _histogram_samples(name, labels, histogram(row.snapshot))

@@ -17,9 +17,12 @@ EXTENSIONS: Final = (
     "sequence",
     "schedule_policy",
     "model_configuration",
+    "system_shared_memory",
     "binary_tensor_data",
     "parameters",
     "statistics",
+    "trace",
+    "logging",
 )
 
 

@@ -249,7 +249,7 @@ class DynamicBatcher:
             self._fail(caller, FailureReason.BACKEND, now_ns)
             return
         times = execution.times or ComputeTimes()
-        caller.answer.set_result(result.timed(times))
+        caller.answer.set_result(result.timed(times, (caller.enqueued_ns, execution.exec_start_ns)))
         self._statistics.record_success(
             batch_size=caller.rows,
             request_ns=now_ns - caller.enqueued_ns,

@@ -11,14 +11,16 @@ from typing import Final
 from aisle_protocol.generated import grpc_service_pb2 as pb
 from aisle_protocol.raw_contents import to_raw
 from aisle_server import messages
-from aisle_server.errors import InternalError, InvalidArgumentError, NotFoundError
+from aisle_server.errors import InternalError, InvalidArgumentError
 from aisle_server.frontends.grpc.parameters import (
     NO_PARAMETERS,
     decode_class_count,
     decode_request_parameters,
     encode_parameter,
 )
+from aisle_server.frontends.grpc.placement import REGION, Placement, decode_placement
 from aisle_server.frontends.grpc.tensor_data import Origin, decode_raw, decode_typed
+from aisle_server.frontends.shared_memory import SharedMemoryRegions
 from aisle_server.inference import InferenceRequest, InferenceResponse, Tensor
 from aisle_server.model_config.schema import ModelConfig
 
@@ -27,7 +29,11 @@ _MESSAGE_LIMIT_BYTES: Final = 2**31 - 1
 
 
 def decode_request(
-    message: pb.ModelInferRequest, config: ModelConfig, version: int, deadline_ns: int | None
+    message: pb.ModelInferRequest,
+    config: ModelConfig,
+    version: int,
+    deadline_ns: int | None,
+    regions: SharedMemoryRegions | None = None,
 ) -> InferenceRequest:
     """Return what a caller asks for. Tensors of fixed-size elements are views of the message's bytes.
 
@@ -38,10 +44,11 @@ def decode_request(
         config: Of the model that it names.
         version: As parsed from the message.
         deadline_ns: Monotonic time after which nobody waits for the answer.
+        regions: Shared memory that inputs may lie in; None for none.
 
     Raises:
         InvalidArgumentError: A parameter, or the data of a tensor, is not as the protocol has it.
-        NotFoundError: A tensor lies in shared memory, of which there is none.
+        NotFoundError: A tensor lies in shared memory that nobody registered.
     """
     request_id = message.id
     wire_parameters = message.parameters
@@ -50,7 +57,7 @@ def decode_request(
     requested = tuple([output.name for output in message.outputs])
     if len(set(requested)) != len(requested):
         raise InvalidArgumentError(messages.duplicate_output(origin.log_prefix, _first_duplicate(requested)))
-    inputs = _decode_inputs(message, origin)
+    inputs = _decode_inputs(message, origin, regions or SharedMemoryRegions())
     batch_size = 1
     if inputs and config.is_batching:
         shape = next(iter(inputs.values())).data.shape
@@ -76,23 +83,38 @@ def decode_class_counts(message: pb.ModelInferRequest) -> Mapping[str, int]:
     """Return, for each requested output that shall be told as classes, how many.
 
     Raises:
-        InvalidArgumentError: No positive number.
-        NotFoundError: An output shall go into shared memory, of which there is none.
+        InvalidArgumentError: No positive number, or the output shall also go into shared memory.
     """
     counts = {output.name: decode_class_count(output.parameters) for output in message.outputs if output.parameters}
     return {name: count for name, count in counts.items() if count}
 
 
-def encode_response(response: InferenceResponse, outputs: Iterable[Tensor]) -> pb.ModelInferResponse:
+def decode_placements(message: pb.ModelInferRequest, regions: SharedMemoryRegions) -> Mapping[str, Placement]:
+    """Return, for each requested output that shall go into shared memory, where.
+
+    Raises:
+        InvalidArgumentError: Outside of a region.
+        NotFoundError: A region that nobody registered.
+    """
+    placements = {
+        output.name: decode_placement(output.parameters, regions) for output in message.outputs if output.parameters
+    }
+    return {name: placement for name, placement in placements.items() if placement is not None}
+
+
+def encode_response(
+    response: InferenceResponse, outputs: Iterable[Tensor], placements: Mapping[str, Placement] | None = None
+) -> pb.ModelInferResponse:
     """Return an answer as the protocol's message, all data raw.
 
     Args:
         response: What the model answered.
         outputs: Its outputs, some perhaps turned into classes.
+        placements: Those that go into shared memory; their raw contents are empty.
 
     Raises:
         InvalidArgumentError: The outputs do not fit into one message.
-        InternalError: The model gave an array that is not of its output's datatype.
+        InternalError: The model gave an array that is not of its output's datatype, or an output does not fit into its memory.
     """
     message = pb.ModelInferResponse(
         model_name=response.model_name, model_version=str(response.model_version), id=response.id
@@ -109,15 +131,19 @@ def encode_response(response: InferenceResponse, outputs: Iterable[Tensor]) -> p
             raise InternalError(
                 f"output '{tensor.name}' of model '{response.model_name}' is not {tensor.datatype}: {error}"
             ) from error
+        output = add_output(name=tensor.name, datatype=tensor.datatype, shape=tensor.data.shape)
+        if placements and (placement := placements.get(tensor.name)) is not None:
+            placement.write(tensor.name, raw)
+            placement.describe(output.parameters, len(raw))
+            raw = b""
         byte_size += len(raw)
-        add_output(name=tensor.name, datatype=tensor.datatype, shape=tensor.data.shape)
         add_raw(raw)
     if byte_size > _MESSAGE_LIMIT_BYTES:
         raise InvalidArgumentError(messages.response_too_large(byte_size, _MESSAGE_LIMIT_BYTES))
     return message
 
 
-def _decode_inputs(message: pb.ModelInferRequest, origin: Origin) -> dict[str, Tensor]:
+def _decode_inputs(message: pb.ModelInferRequest, origin: Origin, regions: SharedMemoryRegions) -> dict[str, Tensor]:
     tensors = message.inputs
     names = [tensor.name for tensor in tensors]
     if len(set(names)) != len(names):
@@ -127,10 +153,11 @@ def _decode_inputs(message: pb.ModelInferRequest, origin: Origin) -> dict[str, T
     raw_index = 0
     inputs: dict[str, Tensor] = {}
     for name, tensor in zip(names, tensors, strict=True):
-        if tensor.parameters:
-            _refuse_shared_memory(tensor, name, origin)
         datatype = tensor.datatype
-        if tensor.HasField("contents"):
+        placement = _decode_input_placement(tensor, name, origin, regions) if tensor.parameters else None
+        if placement is not None:
+            array = decode_raw(placement.read(), name, datatype, tensor.shape, origin)
+        elif tensor.HasField("contents"):
             if raw_count:
                 raise InvalidArgumentError(messages.contents_with_raw_contents(name, origin.config.name))
             array = decode_typed(tensor.contents, name, datatype, tensor.shape, origin)
@@ -144,12 +171,12 @@ def _decode_inputs(message: pb.ModelInferRequest, origin: Origin) -> dict[str, T
     return inputs
 
 
-def _refuse_shared_memory(tensor: pb.ModelInferRequest.InferInputTensor, name: str, origin: Origin) -> None:
-    if "shared_memory_region" not in tensor.parameters:
-        return
-    if tensor.HasField("contents"):
+def _decode_input_placement(
+    tensor: pb.ModelInferRequest.InferInputTensor, name: str, origin: Origin, regions: SharedMemoryRegions
+) -> Placement | None:
+    if REGION in tensor.parameters and tensor.HasField("contents"):
         raise InvalidArgumentError(messages.contents_with_shared_memory(name, origin.config.name))
-    raise NotFoundError(messages.unknown_shared_memory(tensor.parameters["shared_memory_region"].string_param))
+    return decode_placement(tensor.parameters, regions)
 
 
 def _first_duplicate(names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 
 from aisle_protocol.generated import grpc_service_pb2 as pb
 from aisle_server import messages
-from aisle_server.errors import InvalidArgumentError, NotFoundError
+from aisle_server.errors import InvalidArgumentError
 from aisle_server.inference import ParameterValue, SequenceId
 
 _RESERVED_PREFIX: Final = "triton_"
@@ -121,19 +121,15 @@ def decode_class_count(parameters: Mapping[str, pb.InferParameter]) -> int:
 
     Raises:
         InvalidArgumentError: No positive number, or the output shall also go into shared memory.
-        NotFoundError: The output shall go into a region of shared memory that nobody registered.
     """
-    region = parameters["shared_memory_region"].string_param if "shared_memory_region" in parameters else None
     if "classification" not in parameters:
-        if region is not None:
-            raise NotFoundError(messages.unknown_shared_memory(region))
         return 0
     parameter = parameters["classification"]
     if parameter.WhichOneof("parameter_choice") != "int64_param":
         raise InvalidArgumentError(messages.CLASSIFICATION_TYPE)
     if parameter.int64_param <= 0:
         raise InvalidArgumentError(messages.CLASSIFICATION_NOT_POSITIVE)
-    if region is not None:
+    if "shared_memory_region" in parameters:
         raise InvalidArgumentError(messages.CLASSIFICATION_WITH_SHARED_MEMORY)
     return parameter.int64_param
 

@@ -16,7 +16,7 @@ from aisle_server.frontends.access import grpc_access
 from aisle_server.frontends.address import address_text, listening_socket
 from aisle_server.frontends.grpc.binding import bind
 from aisle_server.frontends.grpc.health import HealthServicer
-from aisle_server.frontends.grpc.servicer import NOT_OFFERED, InferenceServicer
+from aisle_server.frontends.grpc.servicer import InferenceServicer
 from aisle_server.frontends.grpc.traffic import Traffic
 from aisle_server.options import GrpcOptions, KeepaliveOptions, TlsOptions
 
@@ -40,7 +40,7 @@ class GrpcEndpoint:
                 bind(
                     pb.DESCRIPTOR.services_by_name["GRPCInferenceService"],
                     self._inference,
-                    NOT_OFFERED,
+                    {},
                     self._traffic,
                     access,
                 ),

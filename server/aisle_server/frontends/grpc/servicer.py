@@ -1,7 +1,7 @@
 """The RPCs of the inference service: plain functions of the decoded message and the call.
 
 They decide nothing about inference and know no gRPC library; `binding.py` binds them to one. An RPC `ModelInfer` is the method
-`model_infer`; one that is not offered has its reason in `NOT_OFFERED` instead.
+`model_infer`.
 
 Source: Triton inference protocol, service `GRPCInferenceService`.
 """
@@ -10,24 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from typing import Any, Final, NamedTuple
 
 from aisle_protocol.generated import grpc_service_pb2 as pb
 from aisle_server import messages
-from aisle_server.errors import InferenceServerError, NotFoundError, UnavailableError, UnsupportedError
+from aisle_server.errors import InferenceServerError, UnavailableError, UnsupportedError
 from aisle_server.frontends.admission import Admission
 from aisle_server.frontends.classification import classify
 from aisle_server.frontends.forwarding import HeaderForwarding
 from aisle_server.frontends.grpc import describe
 from aisle_server.frontends.grpc.call import Call
-from aisle_server.frontends.grpc.convert import decode_class_counts, decode_request, encode_response
+from aisle_server.frontends.grpc.convert import decode_class_counts, decode_placements, decode_request, encode_response
 from aisle_server.frontends.grpc.parameters import EMPTY_FINAL_RESPONSE
 from aisle_server.frontends.grpc.repository_parameters import decode_load_override, decode_unload_dependents
+from aisle_server.frontends.grpc.settings_rpcs import SettingsRpcs
+from aisle_server.frontends.grpc.shared_memory_rpcs import SharedMemoryRpcs
 from aisle_server.frontends.grpc.streaming import answer_stream
+from aisle_server.frontends.log_settings import LogSettings
 from aisle_server.frontends.model_version import parse_model_version
+from aisle_server.frontends.shared_memory import SharedMemoryRegions
 from aisle_server.frontends.status import told
+from aisle_server.frontends.tracing import Tracer
 from aisle_server.inference import InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.inference_server import InferenceServer
 from aisle_server.model_config.message import to_message
@@ -36,15 +42,8 @@ from aisle_server.model_config.schema import ModelConfig
 _log = logging.getLogger(__name__)
 _FINAL_RESPONSE: Final = "triton_final_response"
 
-NOT_OFFERED: Final = {
-    "SystemSharedMemoryRegister": messages.SHARED_MEMORY_DISABLED,
-    "CudaSharedMemoryRegister": messages.SHARED_MEMORY_DISABLED,
-    "TraceSetting": "tracing is not offered",
-    "LogSettings": "log settings cannot be read or changed over the network",
-}
 
-
-class InferenceServicer:
+class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
     """Answers the RPCs out of an inference server."""
 
     def __init__(
@@ -53,6 +52,9 @@ class InferenceServicer:
         *,
         admission: Admission | None = None,
         forwarding: HeaderForwarding | None = None,
+        regions: SharedMemoryRegions | None = None,
+        log: LogSettings | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """Answer for a server.
 
@@ -60,7 +62,12 @@ class InferenceServicer:
             server: Has the models.
             admission: Bounds the inference requests under way; None for no bound.
             forwarding: Picks the headers that become parameters; None for none of them.
+            regions: Shared memory that tensors may lie in; None for none.
+            log: What the log tells; None for settings that nothing follows.
+            tracer: Takes the times of some requests; None for one without a file.
         """
+        SharedMemoryRpcs.__init__(self, regions or SharedMemoryRegions())
+        SettingsRpcs.__init__(self, server, log or LogSettings(), tracer or Tracer())
         self._server = server
         self._admission = admission or Admission()
         self._forwarding = forwarding or HeaderForwarding()
@@ -137,7 +144,7 @@ class InferenceServicer:
             raise UnsupportedError(messages.DECOUPLED_ON_UNARY)
         asked = self._prepared(message, config, version, self._caller(call))
         with self._admission:
-            return asked.encode(await self._server.infer(asked.request))
+            return asked.encode(await self._answered(asked.request))
 
     async def model_stream_infer(self, requests: AsyncIterator[pb.ModelInferRequest], call: Call) -> None:
         """Run models. Answers keep the order of the requests, but for those of decoupled models, which go as they come.
@@ -161,7 +168,7 @@ class InferenceServicer:
             try:
                 asked = self._asked(message, caller)
                 with self._admission:
-                    response = asked.encode(await self._server.infer(asked.request))
+                    response = asked.encode(await self._answered(asked.request))
             except Exception as error:
                 return told_in_stream(message, error)
             response.parameters[_FINAL_RESPONSE].bool_param = True
@@ -202,33 +209,13 @@ class InferenceServicer:
 
         await answer_stream(requests, answer, call.send, self._stopping)
 
-    async def system_shared_memory_status(
-        self, message: pb.SystemSharedMemoryStatusRequest, call: Call
-    ) -> pb.SystemSharedMemoryStatusResponse:
-        """Tell that no region is registered. Clients ask before anything else, whether or not they use any."""
-        if message.name:
-            raise NotFoundError(messages.unknown_shared_memory_status("system", message.name))
-        return pb.SystemSharedMemoryStatusResponse()
-
-    async def system_shared_memory_unregister(
-        self, message: pb.SystemSharedMemoryUnregisterRequest, call: Call
-    ) -> pb.SystemSharedMemoryUnregisterResponse:
-        """Forget regions, of which there are none."""
-        return pb.SystemSharedMemoryUnregisterResponse()
-
-    async def cuda_shared_memory_status(
-        self, message: pb.CudaSharedMemoryStatusRequest, call: Call
-    ) -> pb.CudaSharedMemoryStatusResponse:
-        """Tell that no region is registered."""
-        if message.name:
-            raise NotFoundError(messages.unknown_shared_memory_status("cuda", message.name))
-        return pb.CudaSharedMemoryStatusResponse()
-
-    async def cuda_shared_memory_unregister(
-        self, message: pb.CudaSharedMemoryUnregisterRequest, call: Call
-    ) -> pb.CudaSharedMemoryUnregisterResponse:
-        """Forget regions, of which there are none."""
-        return pb.CudaSharedMemoryUnregisterResponse()
+    async def _answered(self, request: InferenceRequest) -> InferenceResponse:
+        if not self._tracer.takes(request.model_name):
+            return await self._server.infer(request)
+        start_ns = time.monotonic_ns()
+        response = await self._server.infer(request)
+        self._tracer.record(request, response, start_ns)
+        return response
 
     async def _admitted(self, request: InferenceRequest) -> AsyncGenerator[StreamedResponse, None]:
         with self._admission:
@@ -254,12 +241,13 @@ class InferenceServicer:
             return False
 
     def _prepared(self, message: pb.ModelInferRequest, config: ModelConfig, version: int, caller: _Caller) -> _Asked:
-        request = decode_request(message, config, version, caller.deadline_ns)
+        request = decode_request(message, config, version, caller.deadline_ns, self._regions)
         if caller.forwarded:
             request = request.changed(parameters={**request.parameters, **caller.forwarded})
         if not message.outputs:
             return _Asked(request, lambda response: encode_response(response, response.outputs))
         class_counts = decode_class_counts(message)
+        placements = decode_placements(message, self._regions)
         # Looked up now: when the answer comes, the version may be on its way out.
         labels = {name: self._server.labels(config.name, version, name) or () for name in class_counts}
 
@@ -272,6 +260,7 @@ class InferenceServicer:
                     else tensor
                     for tensor in response.outputs
                 ],
+                placements,
             )
 
         return _Asked(request, encode)

@@ -18,6 +18,7 @@ from aisle_protocol.datatypes import element_size_bytes
 from aisle_protocol.generated import grpc_service_pb2 as pb
 from aisle_server import messages
 from aisle_server.errors import InvalidArgumentError
+from aisle_server.frontends.grpc.placement import REGION
 from aisle_server.frontends.http.json_text import kind_of, parse_json_object, write_json
 from aisle_server.frontends.http.tensor_json import to_json_elements, to_raw_contents
 from aisle_server.model_config.schema import ModelConfig
@@ -99,19 +100,16 @@ def encode_infer(message: pb.ModelInferResponse, binary: BinaryOutputs) -> tuple
     outputs: list[dict[str, Any]] = []
     for output, raw in zip(message.outputs, message.raw_output_contents, strict=True):
         described: dict[str, Any] = {"name": output.name, "datatype": output.datatype, "shape": list(output.shape)}
-        parameters = _values(output.parameters)
-        if "shared_memory_region" not in parameters:
+        # Nothing more of an output in shared memory: NVIDIA's C++ client takes any parameters for those of binary data.
+        if REGION not in output.parameters:
             if output.name in binary:
-                parameters["binary_data_size"] = len(raw)
+                described["parameters"] = {"binary_data_size": len(raw)}
                 pieces.append(raw)
             else:
                 described["data"] = to_json_elements(raw, output.name, output.datatype, output.shape)
-        if parameters:
-            described["parameters"] = parameters
         outputs.append(described)
     header = write_json({**fields, "outputs": outputs})
-    has_binary = any("binary_data_size" in output.get("parameters", ()) for output in outputs)
-    return b"".join((header, *pieces)), len(header) if has_binary else None
+    return b"".join((header, *pieces)), len(header) if pieces else None
 
 
 def _header_length(text: str, byte_size: int) -> int:
@@ -156,7 +154,7 @@ def _add_input(message: pb.ModelInferRequest, fields: Mapping[str, Any], binary:
     parameters = _taken(fields, "parameters", dict, {})
     _set_parameters(tensor.parameters, parameters, {"binary_data_size"})
     size: int | None = _taken(parameters, "binary_data_size", int, None)
-    if "shared_memory_region" in parameters:
+    if REGION in parameters:
         if "data" in fields or size is not None:
             raise InvalidArgumentError(messages.contents_with_shared_memory(name, message.model_name))
         return 0

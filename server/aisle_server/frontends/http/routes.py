@@ -21,7 +21,7 @@ from aisle_server import messages
 from aisle_server.errors import InferenceServerError, UnsupportedError
 from aisle_server.frontends.access import Access
 from aisle_server.frontends.grpc.binding import function_name
-from aisle_server.frontends.grpc.servicer import NOT_OFFERED, InferenceServicer
+from aisle_server.frontends.grpc.servicer import InferenceServicer
 from aisle_server.frontends.http.body import accepted_coding, encoded, read_body
 from aisle_server.frontends.http.call import HttpCall, while_connected
 from aisle_server.frontends.http.convert import HEADER_LENGTH, decode_infer, encode_infer
@@ -112,11 +112,9 @@ def _guarded(endpoint: Endpoint, rpc: str, access: Access) -> Endpoint:
 
 
 def _endpoint(rpc: HttpRpc, servicer: InferenceServicer, options: HttpOptions) -> Endpoint:
-    function = getattr(servicer, function_name(rpc.rpc), None)
+    function = getattr(servicer, function_name(rpc.rpc))
 
     async def answer(request: Request) -> Response:
-        if function is None:
-            raise UnsupportedError(NOT_OFFERED[rpc.rpc])
         body = await read_body(request, options.max_input_size) if rpc.method == "POST" else b""
         message = rpc.read(request.path_params, parse_json_object(body))
         # Not while the caller is connected: what has been begun here, such as a load, is to be finished.

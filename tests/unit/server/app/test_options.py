@@ -14,10 +14,12 @@ from aisle_server.options import (
     GrpcOptions,
     HttpOptions,
     KeepaliveOptions,
+    MetricsConfig,
     MetricsOptions,
     Restriction,
     ServerOptions,
     TlsOptions,
+    TraceValues,
 )
 
 
@@ -62,8 +64,10 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         "--backend-config": "onnxruntime,threads=2",
         "--cache-config": "local,size=4096",
         "--max-inflight-requests": 6,
+        "--allow-client-shm": "true",
         "--log-verbose": 1,
         "--log-format": "ISO8601",
+        "--trace-config": "rate=7",
         "--grpc-address": "0.0.0.0",
         "--grpc-port": 1,
         "--grpc-infer-response-compression-level": "high",
@@ -91,6 +95,9 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         "--http-header-timeout-secs": 5,
         "--metrics-address": "0.0.0.2",
         "--metrics-port": 3,
+        "--metrics-config": "counter_latencies=false",
+        "--allow-cpu-metrics": "false",
+        "--allow-gpu-metrics": "false",
     }
     declared = {name for parameter in serve.params for name in parameter.opts}
     assert set(flags) == declared - {"--allow-grpc", "--allow-http", "--allow-metrics"}
@@ -110,8 +117,10 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
         backend_config={"onnxruntime": {"threads": "2"}},
         response_cache_bytes=4096,
         max_inflight_requests=6,
+        allow_client_shm=True,
         log_verbose=1,
         log_format="ISO8601",
+        trace=TraceValues(rate=7),
         grpc=GrpcOptions(
             address="0.0.0.0",
             port=1,
@@ -123,7 +132,13 @@ def test_every_flag_reaches_its_option(tmp_path: Path) -> None:
             header_forward_pattern="^g",
         ),
         http=HttpOptions("0.0.0.1", 2, 4, 5, (Restriction(("inference",), "K", "w"),), "^h"),
-        metrics=MetricsOptions("0.0.0.2", 3),
+        metrics=MetricsOptions(
+            "0.0.0.2",
+            3,
+            config=MetricsConfig(counter_latencies=False),
+            allow_cpu_metrics=False,
+            allow_gpu_metrics=False,
+        ),
     )
 
 
@@ -142,6 +157,16 @@ def test_an_endpoint_may_be_forbidden(tmp_path: Path, flag: str, field: str) -> 
         (["--metrics-port=65536"], "--metrics-port is 65536; expected 0 (any free port) to 65535"),
         (["--grpc-port=-1"], "--grpc-port is -1; expected 0 (any free port) to 65535"),
         (["--allow-grpc=false", "--allow-http=false"], "--allow-grpc and --allow-http are both off"),
+        (
+            ["--metrics-config=summary_latencies=true"],
+            "--metrics-config is 'summary_latencies=true'; summaries are not offered",
+        ),
+        (
+            ["--metrics-config=counter_latencies=1"],
+            "--metrics-config is 'counter_latencies=1'; expected counter_latencies or histogram_latencies",
+        ),
+        (["--max-inflight-requests=-1"], "--max-inflight-requests is -1; expected 0 (no bound) or more"),
+        (["--http-max-input-size=0"], "--http-max-input-size is 0; expected 1 or more bytes"),
         (["--exit-timeout-secs=-1"], "--exit-timeout-secs is -1; expected 0 or more"),
         (["--grpc-max-message-bytes=0"], "--grpc-max-message-bytes is 0; expected 1 to 2147483647"),
         (["--backend-config=onnxruntime"], "--backend-config is 'onnxruntime'; expected <backend>,<key>=<value>"),

@@ -13,7 +13,8 @@ from aisle_protocol.datatypes import DATATYPES, dtype_of
 from aisle_protocol.generated import grpc_service_pb2 as pb
 from aisle_protocol.raw_contents import to_raw
 from aisle_server.errors import InternalError, InvalidArgumentError, NotFoundError
-from aisle_server.frontends.grpc.convert import decode_class_counts, decode_request, encode_response
+from aisle_server.frontends.grpc.convert import decode_class_counts, decode_placements, decode_request, encode_response
+from aisle_server.frontends.shared_memory import SharedMemoryRegions
 from aisle_server.inference import InferenceRequest, InferenceResponse, Tensor
 from aisle_server.model_config.schema import ModelConfig, ModelInput
 from tests.support.fake_inference_server import IDENTITY
@@ -373,12 +374,13 @@ def test_wrong_class_counts_are_refused(field: str, value: Any, text: str) -> No
 
 
 def test_classes_do_not_go_into_shared_memory() -> None:
-    """Classes and shared memory exclude each other; shared memory alone is unknown."""
+    """Classes and shared memory exclude each other; a region that nobody registered is unknown."""
     message = pb.ModelInferRequest()
     output = message.outputs.add(name="A")
     output.parameters["shared_memory_region"].string_param = "r"
+    output.parameters["shared_memory_byte_size"].int64_param = 1
     with pytest.raises(NotFoundError, match=r"^Unable to find shared memory region: 'r'$"):
-        decode_class_counts(message)
+        decode_placements(message, SharedMemoryRegions())
     output.parameters["classification"].int64_param = 1
     with pytest.raises(
         InvalidArgumentError, match=r"^output can't set both 'shared_memory_region' and 'classification'$"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from aisle_server.frontends.gpu_metrics import GpuMetrics
+from aisle_server.frontends.host_metrics import HostMetrics
 from aisle_server.frontends.metrics import render_metrics
 from aisle_server.inference import ComputeTimes
+from aisle_server.options import MetricsConfig
 from aisle_server.statistics import FailureReason
 from tests.support.fake_inference_server import IDENTITY, FakeInferenceServer
+from tests.support.fake_nvml import FakeNvml
 
 
 def _samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -66,9 +71,9 @@ def test_a_model_with_a_response_cache_has_its_metrics() -> None:
 
 
 def test_durations_have_histograms() -> None:
-    """Request, queue and compute durations come as cumulative buckets, in microseconds."""
+    """The durations of a request, of its queue and of the three parts of its execution come as cumulative buckets, in microseconds."""
     server = FakeInferenceServer()
-    times = ComputeTimes(infer_ns=200_000)
+    times = ComputeTimes(input_ns=100_001, infer_ns=200_000, output_ns=300_000)
     for request_ns in (300_000, 300_000, 20_000_000_000):
         server.books.record_success(batch_size=1, request_ns=request_ns, queue_ns=50_000, times=times, now_ms=1)
     families = {family.name: family for family in text_string_to_metric_families(render_metrics(server))}
@@ -78,12 +83,13 @@ def test_durations_have_histograms() -> None:
         named = {each.labels["le"]: each.value for each in samples if each.name == f"{name}_bucket"}
         return {bound: named[bound] for bound in ("100", "250", "500", "10000000", "+Inf")}
 
-    assert [
-        families[f"nv_inference_{what}_duration_histogram_us"].type for what in ("request", "queue", "compute")
-    ] == (["histogram"] * 3)
+    parts = ("request", "queue", "compute_input", "compute_infer", "compute_output")
+    assert {families[f"nv_inference_{part}_duration_histogram_us"].type for part in parts} == {"histogram"}
     assert list(buckets("nv_inference_request_duration_histogram_us").values()) == [0, 0, 2, 2, 3]
     assert list(buckets("nv_inference_queue_duration_histogram_us").values()) == [3, 3, 3, 3, 3]
-    assert list(buckets("nv_inference_compute_duration_histogram_us").values()) == [0, 3, 3, 3, 3]
+    assert list(buckets("nv_inference_compute_input_duration_histogram_us").values()) == [0, 3, 3, 3, 3]
+    assert list(buckets("nv_inference_compute_infer_duration_histogram_us").values()) == [0, 3, 3, 3, 3]
+    assert list(buckets("nv_inference_compute_output_duration_histogram_us").values()) == [0, 0, 3, 3, 3]
     told = {each.name: each.value for each in families["nv_inference_request_duration_histogram_us"].samples}
     assert told["nv_inference_request_duration_histogram_us_sum"] == 20_000_600
     assert told["nv_inference_request_duration_histogram_us_count"] == 3
@@ -108,3 +114,57 @@ def test_metric_tags_are_labels_that_cannot_break_the_text() -> None:
         "version": "3",
         "reason": "REJECTED",
     }
+
+
+def test_metrics_can_be_left_out() -> None:
+    """`--metrics-config` leaves sums of durations, or their histograms, out, and the counts in."""
+    server = FakeInferenceServer()
+    text = render_metrics(server, MetricsConfig(counter_latencies=False))
+    assert "nv_inference_queue_duration_us" not in text
+    assert "nv_inference_queue_duration_histogram_us" in text
+    text = render_metrics(server, MetricsConfig(histogram_latencies=False))
+    assert "nv_inference_queue_duration_us" in text
+    assert "histogram" not in text
+    assert "nv_inference_request_success" in text
+
+
+def test_the_machine_tells_its_processors_and_its_memory(tmp_path: Path) -> None:
+    """Utilization is that of the time since the last look; memory is what nobody else could have."""
+    stat, meminfo = tmp_path / "stat", tmp_path / "meminfo"
+    stat.write_text("cpu  100 0 100 700 100 0 0 0 50 0\ncpu0 1 2 3\n")
+    meminfo.write_text("MemTotal:  1000 kB\nMemFree:  10 kB\nMemAvailable:  400 kB\nHugePages_Total: 0\n")
+    host = HostMetrics(tmp_path)
+    stat.write_text("cpu  150 0 125 715 110 0 0 0 50 0\n")
+    assert _samples(host.render()) == {
+        ("nv_cpu_utilization", ()): 0.75,
+        ("nv_cpu_memory_total_bytes", ()): 1000 * 1024,
+        ("nv_cpu_memory_used_bytes", ()): 600 * 1024,
+    }
+    assert _samples(host.render())[("nv_cpu_utilization", ())] == 0
+
+
+def test_a_machine_without_proc_tells_nothing(tmp_path: Path) -> None:
+    """On other systems than Linux these metrics are left out."""
+    assert HostMetrics(tmp_path).render() == ""
+
+
+def test_gpus_tell_what_they_know() -> None:
+    """A series for each GPU and figure; what a device does not support is left out, and so is what none supports."""
+    one, other = (("gpu_uuid", "GPU-100"),), (("gpu_uuid", "GPU-101"),)
+    assert _samples(GpuMetrics(FakeNvml()).render()) == {
+        ("nv_gpu_utilization", one): 0.75,
+        ("nv_gpu_utilization", other): 0.75,
+        ("nv_gpu_memory_total_bytes", one): 2**40,
+        ("nv_gpu_memory_total_bytes", other): 2**40,
+        ("nv_gpu_memory_used_bytes", one): 2**39,
+        ("nv_gpu_memory_used_bytes", other): 2**39,
+        ("nv_gpu_power_usage", one): 71.5,
+        ("nv_energy_consumption", one): 2**50 / 1000,
+        ("nv_energy_consumption", other): 2**50 / 1000,
+    }
+
+
+def test_a_machine_without_gpus_tells_nothing() -> None:
+    """Where the driver's library is not there, these metrics are left out."""
+    assert not GpuMetrics(None)
+    assert GpuMetrics(None).render() == ""

@@ -67,6 +67,6 @@ def test_histograms_count_what_took_no_longer(durations):
         statistics.record_success(batch_size=1, request_ns=ns, queue_ns=ns, times=ComputeTimes(infer_ns=ns), now_ms=1)
     expected = [sum(ns <= bound for ns in durations) for bound in DURATION_BOUNDS_NS]
     figures = statistics.snapshot()
-    for histogram in (figures.request_histogram, figures.queue_histogram, figures.compute_histogram):
+    for histogram in (figures.request_histogram, figures.queue_histogram, figures.compute_infer_histogram):
         assert histogram.counts == (*expected, len(durations))
         assert histogram.ns == sum(durations)

@@ -1,0 +1,87 @@
+"""Tensors in shared memory, as the parameters of inputs and requested outputs name it.
+
+Source: Triton inference protocol, "Inference" of the shared memory extensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aisle_protocol.generated import grpc_service_pb2 as pb
+from aisle_server.errors import InternalError, InvalidArgumentError
+from aisle_server.frontends.shared_memory import Region, SharedMemoryRegions
+
+REGION = "shared_memory_region"
+OFFSET = "shared_memory_offset"
+BYTE_SIZE = "shared_memory_byte_size"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A stretch of a region: where an input lies, or an output shall.
+
+    Attributes:
+        region: Kept open by whoever holds this.
+        offset: In the region, in bytes.
+        byte_size: Of the stretch.
+    """
+
+    region: Region
+    offset: int
+    byte_size: int
+
+    def read(self) -> bytes:
+        """Return what lies there.
+
+        Raises:
+            InvalidArgumentError: The caller has shrunk the memory since it was registered.
+        """
+        return self.region.read(self.offset, self.byte_size)
+
+    def write(self, output: str, content: bytes) -> None:
+        """Leave an output there.
+
+        Raises:
+            InternalError: It is larger than the caller thought.
+        """
+        if len(content) > self.byte_size:
+            raise InternalError(
+                f"shared memory size specified with the request for output '{output}' ({self.byte_size} bytes) "
+                f"should be at least {len(content)} bytes to hold the results"
+            )
+        self.region.write(self.offset, content)
+
+    def describe(self, parameters: Mapping[str, pb.InferParameter], byte_size: int) -> None:
+        """Say in the parameters of an answer's output where it was left, and how large it is."""
+        parameters[REGION].string_param = self.region.name
+        parameters[BYTE_SIZE].int64_param = byte_size
+        if self.offset:
+            parameters[OFFSET].int64_param = self.offset
+
+
+def decode_placement(parameters: Mapping[str, pb.InferParameter], regions: SharedMemoryRegions) -> Placement | None:
+    """Return where the parameters of a tensor say that it lies; None when it is in the message.
+
+    Raises:
+        InvalidArgumentError: A parameter has a value of the wrong type, or the stretch is not within its region.
+        NotFoundError: No such region.
+    """
+    # A look at a key that is not there would put it there.
+    if REGION not in parameters:
+        return None
+    region = regions.region(_value(parameters, REGION, "string_param"))
+    if BYTE_SIZE not in parameters:
+        raise InvalidArgumentError(f"'{BYTE_SIZE}' must be specified along with '{REGION}'")
+    byte_size = _value(parameters, BYTE_SIZE, "int64_param")
+    offset = _value(parameters, OFFSET, "int64_param") if OFFSET in parameters else 0
+    region.check(offset, byte_size)
+    return Placement(region, offset, byte_size)
+
+
+def _value(parameters: Mapping[str, pb.InferParameter], name: str, expected: str) -> Any:
+    parameter = parameters[name]
+    if parameter.WhichOneof("parameter_choice") != expected:
+        raise InvalidArgumentError(f"invalid value type for '{name}' parameter, expected {expected}.")
+    return getattr(parameter, expected)
