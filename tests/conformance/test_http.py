@@ -8,6 +8,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
 from tests.conformance.conftest import GOLDEN_BYTES, LABELS
-from tests.support.server_process import ServerProcess
+from tests.support.model_repositories import write_identity_model
+from tests.support.server_process import ServerProcess, running_server
 
 ROW = np.arange(16, dtype=np.float32).reshape(1, 16)
 
@@ -179,10 +181,36 @@ def test_93_a_body_in_many_chunks_is_read(server: ServerProcess) -> None:
 
 
 def test_loading_is_refused_as_over_grpc(web: triton.InferenceServerClient) -> None:
-    """The paths of the model repository extension are there, whether or not this server may load."""
-    with pytest.raises(InferenceServerException) as caught:
+    """A server that loads everything when it starts says so, with the status of something that may be possible later."""
+    for ask in (web.load_model, web.unload_model):
+        with pytest.raises(InferenceServerException, match=r"^\[503\] explicit model load / unload is not allowed"):
+            ask("identity")
+
+
+def test_models_are_loaded_and_unloaded(tmp_path: Path) -> None:
+    """With explicit control, as NVIDIA's client asks: plain, with another configuration, and what cannot be."""
+    write_identity_model(tmp_path, "identity", max_batch_size=4)
+    with running_server(tmp_path, "--model-control-mode=explicit") as server:
+        web = triton.InferenceServerClient(server.http)
+        assert web.get_model_repository_index() == [{"name": "identity"}]
         web.load_model("identity")
-    assert caught.value.status() in ("501", "503")
+        assert web.get_model_config("identity")["max_batch_size"] == 4
+        config = {**web.get_model_config("identity"), "max_batch_size": 7}
+        web.load_model("identity", config=json.dumps(config))
+        assert web.get_model_config("identity")["max_batch_size"] == 7
+        with pytest.raises(
+            InferenceServerException, match=r"^\[500\] failed to load 'nope', failed to poll from model rep"
+        ):
+            web.load_model("nope")
+        status, body = _post(server, "/v2/repository/models/identity/load", b'{"parameters":{"config":[]}}')
+        assert (status, body[:32]) == (400, b'{"error":"invalid value type for')
+        web.unload_model("identity", unload_dependents=True)
+        for _ in range(100):
+            if not web.is_model_ready("identity"):
+                break
+            time.sleep(0.05)
+        assert not web.is_model_ready("identity")
+        web.close()
 
 
 def test_a_caller_who_leaves_frees_the_model(server: ServerProcess) -> None:

@@ -5,6 +5,8 @@ The RPCs are read off the service's descriptor, so none can be forgotten: one th
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import re
 import time
@@ -22,6 +24,7 @@ from aisle_server.frontends.grpc.traffic import Traffic
 from aisle_server.frontends.status import told
 
 _log = logging.getLogger(__name__)
+_LISTEN_S: Final = 1.0
 _CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
 Context = Any  # grpc.aio.ServicerContext; its types differ from release to release
@@ -62,7 +65,7 @@ def _handler(
     if function is None:
         function = _refusal(not_offered.get(method.name, f"{method.name} is not offered"))
     if (guard := access.guard(method.name)) is not None:
-        function = _guarded(function, guard)
+        function = _guarded_stream(function, guard) if method.client_streaming else _guarded(function, guard)
     parse = GetMessageClass(method.input_type).FromString
     name = method.full_name
     # Bytes pass through grpc untouched, so that a message which cannot be read gets a status and a text of ours.
@@ -77,6 +80,21 @@ def _guarded(function: Any, guard: Guard) -> Any:
     async def answer(message: Any, call: Any) -> Any:
         guard(call.metadata())
         return await function(message, call)
+
+    return answer
+
+
+def _guarded_stream(function: Any, guard: Guard) -> Any:
+    async def answer(messages: AsyncIterator[Message], call: Any) -> Any:
+        try:
+            guard(call.metadata())
+        except InferenceServerError:
+            # A grpc.aio client that is writing when its call ends is told INTERNAL by its own library; so what it came to say is heard.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LISTEN_S):
+                    await anext(messages, None)
+            raise
+        return await function(messages, call)
 
     return answer
 
