@@ -20,6 +20,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,16 +122,21 @@ def running_server(repository: Path) -> Iterator[tuple[str, Startup]]:
     command = [sys.executable, "-m", "aisle_server", "--model-repository", str(repository)]
     command += ["--grpc-port", "0", "--http-port", "0", "--metrics-port", "0"]
     start = time.perf_counter()
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
+    # Two openings of one file: a shared one would have its place moved by either side.
+    with (
+        tempfile.NamedTemporaryFile("r") as log,
+        open(log.name, "w") as sink,
+        subprocess.Popen(command, stderr=sink) as process,
+    ):
         try:
             address = None
-            for line in process.stderr:
-                if match := re.search(r"Started GRPCInferenceService at (\S+)", line):
+            while address is None:
+                if process.poll() is not None or time.perf_counter() - start > READY_TIMEOUT_S:
+                    raise SystemExit("the server stopped before it listened")
+                time.sleep(0.01)
+                log.seek(0)
+                if match := re.search(r"Started GRPCInferenceService at (\S+)", log.read()):
                     address = match[1]
-                    break
-            if address is None:
-                raise SystemExit("the server stopped before it listened")
             with grpc.insecure_channel(address) as channel:
                 ready = channel.unary_unary("/inference.GRPCInferenceService/ServerReady")
                 while not protocol.ServerReadyResponse.FromString(
@@ -142,7 +148,7 @@ def running_server(repository: Path) -> Iterator[tuple[str, Startup]]:
             yield address, Startup(round(time.perf_counter() - start, 2), round(resident_mb(process.pid), 1))
         finally:
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=ANSWER_TIMEOUT_S)
+            process.wait(ANSWER_TIMEOUT_S)
 
 
 def resident_mb(pid: int) -> float:
