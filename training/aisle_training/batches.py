@@ -6,6 +6,7 @@ have seen. `fit` must be told `shuffle=False`: the order is drawn here.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import keras
@@ -18,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 TokenIds = npt.NDArray[np.int32]
 
 
-class ShuffledBatches(keras.utils.PyDataset):  # type: ignore[misc]
+class ShuffledBatches(keras.utils.PyDataset, ABC):  # type: ignore[misc]
     """Rows in an order that is drawn anew in each epoch; subclasses say what a batch is made of.
 
     Args:
@@ -48,9 +49,9 @@ class ShuffledBatches(keras.utils.PyDataset):  # type: ignore[misc]
         chosen = self._order[positions % self._rows]
         return self._make_batch(chosen, np.random.default_rng((self.seed, self._epoch, index)))
 
+    @abstractmethod
     def _make_batch(self, chosen: npt.NDArray[np.int64], generator: np.random.Generator) -> Any:
         """Make (inputs, labels) of the chosen rows."""
-        raise NotImplementedError
 
 
 class PictureBatches(ShuffledBatches):
