@@ -74,7 +74,8 @@ def _ask(server: ServerProcess, product: dict) -> np.ndarray:
 def test_the_evaluation_has_its_rows(trained: Trained):
     """`aisle evaluate` prints a row for each way to ask, with a baseline beside them, and writes them down."""
     written = json.loads((trained.run / "evaluation.json").read_text())
-    assert written
+    assert len(written["figures"]) == 6
+    assert all(0 <= figure["accuracy"] <= 1 and figure["rows"] > 0 for figure in written["figures"])
     for words in ("picture", "title", "SVM", "ECE"):
         assert words in trained.evaluation_table
     assert (trained.run / "confusion_matrix.png").read_bytes().startswith(b"\x89PNG")
@@ -170,4 +171,6 @@ def test_the_shell_categorizes_a_catalogue(trained: Trained, onnx_server: Server
 def test_the_shell_categorizes_one_product(onnx_server: ServerProcess):
     """`aisle categorize --title ... --json` prints one line of JSON."""
     printed = json.loads(aisle("categorize", "--title", "Birch red wall clock", "--json", "--server", onnx_server.grpc))
-    assert printed
+    assert printed["used"] == ["title"]
+    assert printed["best"]["path"][0] in {"Home", "Outdoor"}
+    assert len(printed["alternatives"]) == 4
