@@ -10,7 +10,7 @@
         title_classifier.keras         TOKEN_IDS -> EMBEDDING, PROBABILITIES
         fusion_classifier.keras        all embeddings and which are present -> PROBABILITIES; none for one modality
         calibration.json               temperature, and the calibration error before and after, of each classifier
-        history/title_classifier.csv   one line an epoch, for each classifier
+        history/title_classifier.csv   one line an epoch, for each classifier; late fusion has one line
         logs/                          for TensorBoard
         checkpoints/                   what a resumed run goes on from; removed when the run is complete
         evaluation.json                figures on the test split
@@ -153,12 +153,8 @@ class RunFolder:
         # their classes with Keras, which then finds them by name.
         import keras
 
-        from aisle_training.models import (  # noqa: F401
-            attribute_classifier,
-            fusion_classifier,
-            image_classifier,
-            title_classifier,
-        )
+        from aisle_training.models import attribute_classifier, image_classifier, title_classifier  # noqa: F401
+        from aisle_training.models.fusion import kinds  # noqa: F401
 
         return keras.saving.load_model(path, compile=False)
 

@@ -22,6 +22,8 @@ To expect on the test split (one run, seed 0; the standard error of an accuracy 
 So a linear model on the titles is as good as the title network, and pictures add next to nothing where there is a title.
 """
 
+import dataclasses
+
 from aisle_training.recipes.recipe import FusionRecipe, ImageRecipe, Recipe, Schedule, TextRecipe
 
 RECIPE = Recipe(
@@ -42,5 +44,11 @@ RECIPE = Recipe(
             schedule=Schedule(epochs=12, batch_size=128, learning_rate=2e-3, weight_decay=0.02, label_smoothing=0.05),
         ),
     },
-    fusion=FusionRecipe(schedule=Schedule(epochs=6, batch_size=256, learning_rate=3e-4, weight_decay=0.02)),
+    fusion=FusionRecipe(kind="late"),
+)
+
+# The other kinds of fusion, to be held against it.
+CONCATENATION, GATED, RESIDUAL = (
+    dataclasses.replace(RECIPE, name=f"fashion_{kind}", fusion=FusionRecipe(kind=kind))
+    for kind in ("concatenation", "gated", "residual")
 )

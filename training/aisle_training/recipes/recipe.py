@@ -32,6 +32,8 @@ class Schedule:
         ema_momentum: Share of the old in a running average of the weights, renewed at each step; the average is what is
             validated, kept and exported. 0 for none. It begins at the first step's weights, so 0.999 takes some 3,000
             steps to forget them.
+        max_steps: Steps of training, at most, in whole epochs but never less than one: a large catalogue is gone through
+            fewer times. 0 for no such bound.
     """
 
     epochs: int
@@ -42,6 +44,11 @@ class Schedule:
     label_smoothing: float = 0.0
     patience: int = 3
     ema_momentum: float = 0.0
+    max_steps: int = 0
+
+    def epochs_of(self, steps: int) -> int:
+        """Say how many epochs of so many steps there are, at most."""
+        return max(1, min(self.epochs, self.max_steps // steps)) if self.max_steps else self.epochs
 
 
 @dataclass(frozen=True)
@@ -136,16 +143,18 @@ class AttributeRecipe(ModalityRecipe):
 
 @dataclass(frozen=True)
 class FusionRecipe:
-    """The fusion classifier, which is trained where there are two modalities or more.
+    """The fusion classifier, which is made where there are two modalities or more.
 
     Attributes:
-        schedule: How it is trained.
+        schedule: How it is trained; "late" is not trained, and has no use for this nor for what follows `kind`.
+        kind: One of `models.fusion.kinds.FUSION_KINDS`.
         hidden_size: Units of the hidden layer.
         dropout: Fraction dropped in training before each layer.
         missing: Fraction of the rows that are trained without some of what they have, never without all.
     """
 
-    schedule: Schedule
+    schedule: Schedule = Schedule(epochs=6, batch_size=256, learning_rate=3e-4, weight_decay=0.02)
+    kind: str = "late"
     hidden_size: int = 256
     dropout: float = 0.4
     missing: float = 0.5

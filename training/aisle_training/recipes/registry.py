@@ -7,8 +7,13 @@ from typing import Final
 
 from aisle_training.recipes.recipe import Recipe
 
+# The module of each, and behind a colon its name there where it is not `RECIPE`.
 RECIPE_MODULES: Final = {
     "fashion": "aisle_training.recipes.fashion",
+    "fashion_concatenation": "aisle_training.recipes.fashion:CONCATENATION",
+    "fashion_gated": "aisle_training.recipes.fashion:GATED",
+    "fashion_residual": "aisle_training.recipes.fashion:RESIDUAL",
+    "shop": "aisle_training.recipes.shop",
     "tiny": "aisle_training.recipes.tiny",
 }
 
@@ -27,6 +32,7 @@ def load_recipe(name: str) -> Recipe:
     """
     if name not in RECIPE_MODULES:
         raise ValueError(f"unknown recipe {name!r}, expected one of {', '.join(sorted(RECIPE_MODULES))}")
-    recipe = importlib.import_module(RECIPE_MODULES[name]).RECIPE
+    module, _, attribute = RECIPE_MODULES[name].partition(":")
+    recipe = getattr(importlib.import_module(module), attribute or "RECIPE")
     assert isinstance(recipe, Recipe)
     return recipe
