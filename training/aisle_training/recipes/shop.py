@@ -13,13 +13,13 @@ a file.
 from aisle_training.recipes.recipe import FusionRecipe, ImageRecipe, Recipe, Schedule, TextRecipe
 
 _TEXT = Schedule(
-    epochs=40,
+    epochs=60,
     batch_size=32,
     learning_rate=2e-3,
     warmup_epochs=1.0,
     weight_decay=0.02,
     label_smoothing=0.05,
-    patience=6,
+    patience=15,
     max_steps=8000,
 )
 
@@ -30,12 +30,12 @@ RECIPE = Recipe(
         "title": TextRecipe(schedule=_TEXT),
         "image": ImageRecipe(
             schedule=Schedule(
-                epochs=30,
+                epochs=40,
                 batch_size=64,
                 learning_rate=1e-3,
                 weight_decay=0.02,
                 label_smoothing=0.05,
-                patience=5,
+                patience=10,
                 max_steps=3000,
             ),
         ),
