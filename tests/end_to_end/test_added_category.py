@@ -58,7 +58,7 @@ def test_a_category_is_added_and_served(run: Path, balls: Path, tmp_path: Path):
     aisle("export", run, "--model-repository", tmp_path / "models")
     with running_server(tmp_path / "models") as server, Categorizer(server.grpc) as categorizer:
         ball = _ball(50)
-        assert categorizer.categorize(picture=ball.picture, title=ball.title).best.path == PATH
+        assert categorizer.categorize(ball.title, ball.picture).best.path == PATH
     aisle("category", "remove", run, "--category", name)
     assert aisle("category", "list", run) == ""
 
