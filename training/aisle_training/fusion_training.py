@@ -18,7 +18,7 @@ from aisle_training.datasets import Flags, Labels
 from aisle_training.fitting import write_history
 from aisle_training.fusion_weights import fit_vote_weights
 from aisle_training.metrics import accuracy
-from aisle_training.models.fusion.kinds import build_fusion_classifier
+from aisle_training.models.fusion.kinds import TRAINED_KINDS, build_fusion_classifier
 from aisle_training.models.fusion.late import LateFusion
 from aisle_training.presence import list_presences, rows_with
 from aisle_training.recipes.recipe import FUSION, FusionRecipe
@@ -71,6 +71,11 @@ def embed_split(classifiers: Mapping[str, Any], inputs: SplitInputs) -> FusionRo
     return FusionRows(embeddings, {name: rows.present for name, rows in encoded.items()}, inputs.labels[some])
 
 
+def needed_splits(recipe: FusionRecipe) -> tuple[str, ...]:
+    """Say what splits a fusion classifier is made from: late fusion does without the training rows, which take long to embed."""
+    return ("train", "validation") if recipe.kind in TRAINED_KINDS else ("validation",)
+
+
 def train_fusion_classifier(
     recipe: FusionRecipe,
     run: RunFolder,
@@ -87,7 +92,8 @@ def train_fusion_classifier(
         run: Where it goes.
         classifiers: Of the modalities, by name; fusion starts from their logits.
         nouns: What people call each modality.
-        rows: "train" to train on, "validation" to choose the best epoch and to fit weights and temperatures on.
+        rows: Of the splits that it needs: "train" to train on, "validation" to choose the best epoch and to fit weights and
+            temperatures on.
         classes: Number of categories.
         seed: Of all that is drawn.
 
@@ -95,8 +101,8 @@ def train_fusion_classifier(
         ValueError: The recipe names a kind of fusion that there is not.
     """
     keras.utils.set_random_seed(seed)
-    train, validation = rows["train"], rows["validation"]
-    sizes = {name: int(rows.shape[1]) for name, rows in train.embeddings.items()}
+    validation = rows["validation"]
+    sizes = {name: int(embeddings.shape[1]) for name, embeddings in validation.embeddings.items()}
     model = build_fusion_classifier(recipe, classes, sizes)
     model.start_from(classifiers)
     views = [
@@ -106,6 +112,7 @@ def train_fusion_classifier(
     if isinstance(model, LateFusion):
         _fit_votes(model, run, views)
     else:
+        train = rows["train"]
         batches = FusionBatches(
             train.embeddings, train.present, train.labels, recipe.schedule.batch_size, seed, missing=recipe.missing
         )

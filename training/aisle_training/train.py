@@ -23,7 +23,7 @@ from aisle_training.catalogue.classes import select_classes
 from aisle_training.catalogue.splits import read_split
 from aisle_training.classifier_training import SplitInputs, train_classifier
 from aisle_training.datasets import LabelledProducts, Progress, no_progress, select_split
-from aisle_training.fusion_training import embed_split, train_fusion_classifier
+from aisle_training.fusion_training import embed_split, needed_splits, train_fusion_classifier
 from aisle_training.modalities.encoder import Encoder
 from aisle_training.modalities.registry import create_encoders
 from aisle_training.recipes.recipe import FUSION, Recipe
@@ -93,7 +93,7 @@ def train(
             run,
             classifiers,
             {encoder.name: encoder.noun for encoder in there},
-            {split: embed_split(classifiers, inputs[split]) for split in SPLITS},
+            {split: embed_split(classifiers, inputs[split]) for split in needed_splits(recipe.fusion)},
             len(classes),
             recipe.seed,
         )

@@ -4,8 +4,7 @@ import dataclasses
 
 import pytest
 
-from aisle_training.models.fusion.kinds import FUSION_KINDS
-from aisle_training.recipes.recipe import Recipe, Schedule
+from aisle_training.recipes.recipe import FUSION_KINDS, FusionRecipe, Recipe, Schedule
 from aisle_training.recipes.registry import RECIPE_MODULES, load_recipe
 
 
@@ -92,3 +91,11 @@ def test_fashion_has_each_kind_of_fusion():
         variant = load_recipe(f"fashion_{kind}")
         assert variant.fusion.kind == kind
         assert dataclasses.replace(variant, name="fashion", fusion=fashion.fusion) == fashion
+
+
+def test_unknown_kind_of_fusion_is_refused():
+    """A recipe with a misspelt kind of fusion is told which there are, before anything is trained."""
+    with pytest.raises(
+        ValueError, match="unknown kind of fusion 'early', expected one of late, residual, concatenation"
+    ):
+        FusionRecipe(kind="early")

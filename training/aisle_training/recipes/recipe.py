@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Final
 
 # The name of the classifier over all modalities.
 FUSION: Final = "fusion_classifier"
+# What it can be, see `models/fusion/`.
+FUSION_KINDS: Final = ("late", "residual", "concatenation", "gated")
 
 
 @dataclass(frozen=True)
@@ -147,10 +149,13 @@ class FusionRecipe:
 
     Attributes:
         schedule: How it is trained; "late" is not trained, and has no use for this nor for what follows `kind`.
-        kind: One of `models.fusion.kinds.FUSION_KINDS`.
+        kind: One of `FUSION_KINDS`.
         hidden_size: Units of the hidden layer.
         dropout: Fraction dropped in training before each layer.
         missing: Fraction of the rows that are trained without some of what they have, never without all.
+
+    Raises:
+        ValueError: There is no such kind.
     """
 
     schedule: Schedule = Schedule(epochs=6, batch_size=256, learning_rate=3e-4, weight_decay=0.02)
@@ -158,6 +163,10 @@ class FusionRecipe:
     hidden_size: int = 256
     dropout: float = 0.4
     missing: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.kind not in FUSION_KINDS:
+            raise ValueError(f"unknown kind of fusion {self.kind!r}, expected one of {', '.join(FUSION_KINDS)}")
 
 
 @dataclass(frozen=True)

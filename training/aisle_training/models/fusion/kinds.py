@@ -13,7 +13,6 @@ from aisle_training.models.fusion.residual import ResidualFusion
 from aisle_training.recipes.recipe import FusionRecipe
 
 TRAINED_KINDS: Final = {kind.kind: kind for kind in (ResidualFusion, ConcatenationFusion, GatedFusion)}
-FUSION_KINDS: Final = (LateFusion.kind, *TRAINED_KINDS)
 
 
 def build_fusion_classifier(recipe: FusionRecipe, classes: int, embedding_sizes: Mapping[str, int]) -> FusionClassifier:
@@ -23,12 +22,7 @@ def build_fusion_classifier(recipe: FusionRecipe, classes: int, embedding_sizes:
         recipe: Its numbers.
         classes: Number of categories.
         embedding_sizes: Name of each modality -> size of its classifier's embedding.
-
-    Raises:
-        ValueError: There is no such kind.
     """
     if recipe.kind == LateFusion.kind:
         return LateFusion(classes, embedding_sizes)
-    if recipe.kind not in TRAINED_KINDS:
-        raise ValueError(f"unknown kind of fusion {recipe.kind!r}, expected one of {', '.join(FUSION_KINDS)}")
     return TRAINED_KINDS[recipe.kind](classes, embedding_sizes, recipe.hidden_size, recipe.dropout)
