@@ -119,8 +119,8 @@ def _validate_control(model: str, control: SequenceControl) -> None:
             raise InvalidArgumentError(f"sequence batching must not specify '{given[0]}' for {kind} for {model}")
         if control.datatype not in _CORRELATION_ID_DATATYPES:
             raise InvalidArgumentError(
-                f"unexpected control data type, expected TYPE_UINT64, TYPE_INT64, TYPE_UINT32, TYPE_INT32, or TYPE_STRING"
-                f" for {kind} for {model}"
+                f"unexpected data type for control {kind} for {model}. Allowed data types are TYPE_UINT64, TYPE_INT64, TYPE_UINT32,"
+                " TYPE_INT32 and TYPE_STRING"
             )
         return
     if len(given) != 1:

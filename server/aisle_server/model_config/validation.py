@@ -201,7 +201,7 @@ def _validate_tensor(config: ModelConfig, kind: str, tensor: ModelInput | ModelO
             f"{this} dimension must be integer >= 1, or -1 to indicate a variable-size dimension for {config.name}"
         )
     if isinstance(tensor, ModelInput) and tensor.format in _IMAGE_FORMATS and len(tensor.dims) != 3:
-        raise InvalidArgumentError(f"{this} NHWC/NCHW require 3 dims for {config.name}")
+        raise InvalidArgumentError(f"model {kind} NHWC/NCHW require 3 dims for {config.name}")
     if tensor.reshape is not None:
         _validate_reshape(config, this, tensor.dims, tensor.reshape)
 

@@ -58,7 +58,9 @@ def inference_app(server: InferenceServer, servicer: InferenceServicer, options:
 
     async def model_ready(request: Request) -> Response:
         version = parse_model_version(request.path_params.get("version", ""))
-        return _yes_or_no(server.is_model_ready(request.path_params["model"], version))
+        if not server.is_model_ready(request.path_params["model"], version):
+            return _error(400, messages.MODEL_VERSION_NOT_READY)
+        return _yes_or_no(True)
 
     async def infer(request: Request) -> Response:
         version = request.path_params.get("version", "")
@@ -141,7 +143,9 @@ def _application(routes: list[Route]) -> Starlette:
         ClientDisconnect: _tell_nobody,
         Exception: _tell,
     }
-    return Starlette(routes=routes, exception_handlers=tellers)
+    application = Starlette(routes=routes, exception_handlers=tellers)
+    application.router.redirect_slashes = False  # no route has one at its end, and Triton answers 404
+    return application
 
 
 async def _tell(request: Request, error: Exception) -> Response:

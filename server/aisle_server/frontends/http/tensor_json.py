@@ -45,7 +45,7 @@ def to_raw_contents(data: Any, name: str, datatype: str, shape: Sequence[int]) -
     if datatype not in DATATYPES:
         return b""
     if datatype in _BINARY_ONLY:
-        raise InvalidArgumentError(messages.NO_FP16_JSON_INPUT.format(datatype=datatype))
+        raise InvalidArgumentError(messages.NO_FP16_JSON_INPUT.format(datatype=datatype, name=name))
     elements = _flat(data, name)
     dtype = dtype_of(datatype)
     strange = set(map(type, elements)) - _ELEMENT_TYPES[dtype.kind]
@@ -66,7 +66,7 @@ def to_json_elements(raw: bytes, name: str, datatype: str, shape: Sequence[int])
         InvalidArgumentError: JSON cannot hold them: 16-bit floats, or BYTES that are no UTF-8.
     """
     if datatype in _BINARY_ONLY:
-        raise InvalidArgumentError(messages.NO_FP16_JSON_OUTPUT.format(datatype=datatype))
+        raise InvalidArgumentError(messages.NO_FP16_JSON_OUTPUT.format(datatype=datatype, name=name))
     elements: list[Any] = from_raw(raw, datatype, shape).reshape(-1).tolist()
     if datatype != "BYTES":
         return elements
