@@ -295,7 +295,10 @@ def test_an_unknown_datatype_of_an_unknown_input_is_an_unknown_input() -> None:
 @pytest.mark.parametrize(
     ("raw", "text"),
     [
-        (b"\x01\x00\x00\x00a", "[request id: <id_unknown>] expected 2 string elements for inference input 'X' for model 'titles', got 1"),
+        (
+            b"\x01\x00\x00\x00a",
+            "[request id: <id_unknown>] expected 2 string elements for inference input 'X' for model 'titles', got 1",
+        ),
         (
             b"\0\0\0\0" * 3,
             "[request id: <id_unknown>] unexpected number of string elements 3 for inference input 'X' for model 'titles', expecting 2",

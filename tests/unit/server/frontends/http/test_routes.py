@@ -202,8 +202,14 @@ async def test_classes_are_told() -> None:
             "parameter 'x' has invalid type. It should be either 'int', 'bool', or 'string'. Got an array",
         ),
         ({"inputs": [INPUT], "parameters": {"priority": -1}}, "invalid value for 'priority', expected value >= 0."),
-        ({"inputs": [INPUT], "id": 7}, "Unable to parse 'id': attempt to access JSON non-string as string, got a number"),
-        ({"inputs": [INPUT], "id": "\ud800"}, "Unable to parse 'id': attempt to access JSON non-string as string, got a string"),
+        (
+            {"inputs": [INPUT], "id": 7},
+            "Unable to parse 'id': attempt to access JSON non-string as string, got a number",
+        ),
+        (
+            {"inputs": [INPUT], "id": "\ud800"},
+            "Unable to parse 'id': attempt to access JSON non-string as string, got a string",
+        ),
     ],
 )
 async def test_wrong_requests_are_400(fields: Any, text: str) -> None:
