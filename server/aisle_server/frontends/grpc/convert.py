@@ -127,6 +127,9 @@ def encode_response(
     add_raw = message.raw_output_contents.append
     byte_size = 0
     for tensor in outputs:
+        if tensor.data.nbytes > _MESSAGE_LIMIT_BYTES and tensor.name not in (placements or ()):
+            # Told before it is copied.
+            raise InvalidArgumentError(messages.response_too_large(tensor.data.nbytes, _MESSAGE_LIMIT_BYTES))
         try:
             raw = to_raw(tensor.data, tensor.datatype)
         except (ValueError, TypeError) as error:
