@@ -68,9 +68,9 @@ def decode_infer(
         _add_raw_tensor(message, body, config)
         return message, BinaryOutputs(by_default=True)
     fields = parse_json_object(body[:length])
-    message.id = _taken(fields, "id", str, "")
-    parameters = _taken(fields, "parameters", dict, {})
-    by_default = _taken(parameters, "binary_data_output", bool, False)
+    message.id = taken(fields, "id", str, "")
+    parameters = taken(fields, "parameters", dict, {})
+    by_default = taken(parameters, "binary_data_output", bool, False)
     _set_parameters(message.parameters, parameters, {"binary_data_output"})
     binary = memoryview(body)[length:]
     for each in _objects(fields, "inputs"):
@@ -80,9 +80,9 @@ def decode_infer(
     by_name: dict[str, bool] = {}
     for each in _objects(fields, "outputs") if "outputs" in fields else ():
         output = message.outputs.add(name=_name(each, "outputs"))
-        parameters = _taken(each, "parameters", dict, {})
+        parameters = taken(each, "parameters", dict, {})
         if "binary_data" in parameters:
-            by_name[output.name] = _taken(parameters, "binary_data", bool, False)
+            by_name[output.name] = taken(parameters, "binary_data", bool, False)
         _set_parameters(output.parameters, parameters, {"binary_data"})
     elsewhere = frozenset(output.name for output in message.outputs if REGION in output.parameters)
     return message, BinaryOutputs(by_default, by_name, elsewhere)
@@ -100,7 +100,7 @@ def encode_infer(message: pb.ModelInferResponse, binary: BinaryOutputs) -> tuple
     fields: dict[str, Any] = {"id": message.id} if message.id else {}
     fields |= {"model_name": message.model_name, "model_version": message.model_version}
     if message.parameters:
-        fields["parameters"] = _values(message.parameters)
+        fields["parameters"] = parameter_values(message.parameters)
     pieces: list[bytes] = []
     outputs: list[dict[str, Any]] = []
     for output, raw in zip(message.outputs, message.raw_output_contents, strict=True):
@@ -156,8 +156,8 @@ def _add_raw_tensor(message: pb.ModelInferRequest, body: bytes, config: ModelCon
 def _add_input(message: pb.ModelInferRequest, fields: Mapping[str, Any], binary: memoryview) -> int:
     """Add one input, and return how many of the binary bytes are its own."""
     name = _name(fields, "inputs")
-    datatype = _taken(fields, "datatype", str)
-    shape = _taken(fields, "shape", list)
+    datatype = taken(fields, "datatype", str)
+    shape = taken(fields, "shape", list)
     if not all(type(dim) is int and dim in _INT64 for dim in shape):
         raise InvalidArgumentError(
             "Unable to parse 'shape': attempt to access JSON non-unsigned-integer as unsigned-integer,"
@@ -166,9 +166,9 @@ def _add_input(message: pb.ModelInferRequest, fields: Mapping[str, Any], binary:
     if datatype not in DATATYPES:
         raise InvalidArgumentError(f"invalid datatype for input {name}, got '{datatype}'")
     tensor = message.inputs.add(name=name, datatype=datatype, shape=shape)
-    parameters = _taken(fields, "parameters", dict, {})
+    parameters = taken(fields, "parameters", dict, {})
     _set_parameters(tensor.parameters, parameters, {"binary_data_size"})
-    size: int | None = _taken(parameters, "binary_data_size", int, None)
+    size: int | None = taken(parameters, "binary_data_size", int, None)
     given = [
         text
         for text, is_given in (
@@ -232,7 +232,8 @@ def _is_unicode(text: Any) -> bool:
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _values(parameters: Mapping[str, pb.InferParameter]) -> dict[str, Any]:
+def parameter_values(parameters: Mapping[str, pb.InferParameter]) -> dict[str, Any]:
+    """Return the parameters of a response as JSON values."""
     return {
         name: getattr(value, value.WhichOneof("parameter_choice") or "string_param")
         for name, value in parameters.items()
@@ -240,14 +241,14 @@ def _values(parameters: Mapping[str, pb.InferParameter]) -> dict[str, Any]:
 
 
 def _objects(fields: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
-    for each in _taken(fields, name, list):
+    for each in taken(fields, name, list):
         if not isinstance(each, dict):
             raise InvalidArgumentError(f"Unable to parse '{name}': an element is {kind_of(each)}; expected an object")
         yield each
 
 
 def _name(fields: Mapping[str, Any], where: str) -> str:
-    name = _taken(fields, "name", str)
+    name = taken(fields, "name", str)
     if not name:
         raise InvalidArgumentError(f"Unable to parse '{where}': one has an empty name")
     return str(name)
@@ -257,7 +258,7 @@ _REQUIRED: Final = object()
 _KINDS: Final = {str: "string", dict: "object", list: "array", bool: "boolean", int: "unsigned-integer"}
 
 
-def _taken(fields: Mapping[str, Any], name: str, kind: type, default: Any = _REQUIRED) -> Any:
+def taken(fields: Mapping[str, Any], name: str, kind: type, default: Any = _REQUIRED) -> Any:
     """Return a field of a JSON object, which is there and of one kind unless there is a default."""
     value = fields.get(name, default)
     if value is _REQUIRED:

@@ -46,7 +46,7 @@ def to_raw_contents(data: Any, name: str, datatype: str, shape: Sequence[int]) -
         return b""
     if datatype in _BINARY_ONLY:
         raise InvalidArgumentError(messages.NO_FP16_JSON_INPUT.format(datatype=datatype, name=name))
-    elements = _flat(data, name)
+    elements = flat_elements(data, name)
     dtype = dtype_of(datatype)
     strange = set(map(type, elements)) - _ELEMENT_TYPES[dtype.kind]
     if strange:
@@ -78,7 +78,12 @@ def to_json_elements(raw: bytes, name: str, datatype: str, shape: Sequence[int])
         ) from None
 
 
-def _flat(data: Any, name: str) -> list[Any]:
+def flat_elements(data: Any, name: str) -> list[Any]:
+    """Return the elements of nested or flat arrays, or a lone element, in row-major order.
+
+    Raises:
+        InvalidArgumentError: Arrays stand beside elements.
+    """
     elements: list[Any] = data if isinstance(data, list) else [data]
     # As deep as the parser lets anything be.
     while elements and isinstance(elements[0], list):
