@@ -19,7 +19,7 @@ def collected_numbers() -> dict[str, set[int]]:
     """Book -> numbers that stand in the names and ids of collected tests."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
     listing = subprocess.run(
-        [*command, str(TESTS / "conformance"), str(ELSEWHERE)], capture_output=True, text=True, timeout=120, check=True
+        [*command, str(TESTS / "conformance"), str(ELSEWHERE)], capture_output=True, text=True, timeout=280, check=True
     )
     numbers: dict[str, set[int]] = {"D": set(), "B": set()}
     for line in listing.stdout.splitlines():

@@ -18,7 +18,8 @@ import tritonclient.grpc as triton
 from tests.support.server_process import ServerProcess, running_server
 from tests.support.triton_requests import infer_input
 
-tf = pytest.importorskip("tensorflow")
+# Of twenty networks each is loaded by TensorFlow, which a busy machine takes its time for.
+pytestmark = pytest.mark.timeout(900)
 
 INT32 = "data_type: TYPE_INT32 dims: 16"
 INPUTS = [("INPUT0", "TYPE_INT32", [16]), ("INPUT1", "TYPE_INT32", [16])]
@@ -106,39 +107,38 @@ STATE = 'input_name: "SUM_IN" output_name: "SUM_OUT" data_type: TYPE_INT32 dims:
 SEVENTY = 'initial_state { name: "seventy" data_type: TYPE_INT32 dims: 1 data_file: "seventy" }'
 
 
-def save(path: Path, specs: dict[str, Any], function: Any) -> None:
-    """Write a SavedModel of one function."""
-    module = tf.Module()
-    signature = tf.function(lambda **given: function(**given)).get_concrete_function(
-        **{name: tf.TensorSpec(shape, dtype, name=name) for name, (shape, dtype) in specs.items()}
-    )
-    module.function = signature
-    tf.saved_model.save(module, str(path), signatures={"serving_default": signature})
+def write_networks(folder: Path) -> None:
+    """Write the SavedModels that the models are copies of."""
+    # Not before: whoever only collects the tests need not wait for it.
+    tf = pytest.importorskip("tensorflow")
 
+    def arithmetic(INPUT0: Any, INPUT1: Any) -> dict[str, Any]:
+        return {"OUTPUT0": INPUT0 + INPUT1, "OUTPUT1": INPUT0 - INPUT1}
 
-def arithmetic(INPUT0: Any, INPUT1: Any) -> dict[str, Any]:
-    """Sum and difference, as Triton's simple models compute them."""
-    return {"OUTPUT0": INPUT0 + INPUT1, "OUTPUT1": INPUT0 - INPUT1}
+    def add_to_state(INPUT: Any, SUM_IN: Any) -> dict[str, Any]:
+        return {"OUTPUT": INPUT + SUM_IN, "SUM_OUT": tf.identity(INPUT + SUM_IN)}
 
+    def sum_ragged(INPUT: Any, INDEX: Any) -> dict[str, Any]:
+        return {"OUTPUT": 2 * INPUT, "RUNNING_SUM": tf.gather(tf.cumsum(INPUT), INDEX - 1)[:, None]}
 
-def add_to_state(INPUT: Any, SUM_IN: Any) -> dict[str, Any]:
-    """A network without memory that is given its sum."""
-    return {"OUTPUT": INPUT + SUM_IN, "SUM_OUT": tf.identity(INPUT + SUM_IN)}
+    def save(name: str, function: Any, **inputs: tuple[list[int | None], Any]) -> None:
+        module = tf.Module()
+        module.function = tf.function(function).get_concrete_function(
+            **{each: tf.TensorSpec(shape, datatype, name=each) for each, (shape, datatype) in inputs.items()}
+        )
+        tf.saved_model.save(module, str(folder / name), signatures={"serving_default": module.function})
 
-
-def sum_ragged(INPUT: Any, INDEX: Any) -> dict[str, Any]:
-    """The doubled elements, and the running sum at the end of each request."""
-    return {"OUTPUT": 2 * INPUT, "RUNNING_SUM": tf.gather(tf.cumsum(INPUT), INDEX - 1)[:, None]}
+    for name, shape in (("batching", [None, 16]), ("no_batching", [16])):
+        save(name, arithmetic, INPUT0=(shape, tf.int32), INPUT1=(shape, tf.int32))
+    save("state", add_to_state, INPUT=([None, 1], tf.int32), SUM_IN=([None, 1], tf.int32))
+    save("ragged", sum_ragged, INPUT=([None], tf.float32), INDEX=([None], tf.int32))
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server of SavedModels, some of which do not load."""
     saved, repository = tmp_path_factory.mktemp("saved"), tmp_path_factory.mktemp("savedmodels")
-    for name, shape in (("batching", [None, 16]), ("no_batching", [16])):
-        save(saved / name, dict.fromkeys(("INPUT0", "INPUT1"), (shape, tf.int32)), arithmetic)
-    save(saved / "state", dict.fromkeys(("INPUT", "SUM_IN"), ([None, 1], tf.int32)), add_to_state)
-    save(saved / "ragged", {"INPUT": ([None], tf.float32), "INDEX": ([None], tf.int32)}, sum_ragged)
+    write_networks(saved)
 
     def add(model: str, signature: str, config: str) -> None:
         (repository / model).mkdir()
@@ -167,7 +167,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         batch_output { target_name: "OUTPUT" source_input: "INPUT" }""",
     )
     with running_server(repository, "--exit-on-error=false", "--strict-readiness=false", wait=False) as process:
-        process.wait_for_line("] Ready", timeout_s=120)
+        process.wait_for_line("] Ready", timeout_s=600)
         yield process
 
 
