@@ -28,6 +28,7 @@ from aisle_training.metrics import expected_calibration_error
 from aisle_training.models.batch_norm import measure_batch_norms, recalibrate_batch_norms
 from aisle_training.models.fusion_classifier import FusionClassifier
 from aisle_training.models.image_classifier import ImageClassifier
+from aisle_training.models.image_networks import scale_pixels
 from aisle_training.models.title_classifier import TitleClassifier
 from aisle_training.presence import PRESENCES, presence_view
 from aisle_training.recipes.recipe import Recipe, Schedule
@@ -70,11 +71,12 @@ def train_image_classifier(
         numbers.dropout,
         weights=weights,
         flip_average=numbers.flip_average,
+        hidden_size=numbers.hidden_size,
     )
     present = np.flatnonzero(inputs["train"].image_present)
     pixels, labels = inputs["train"].pixels[present], inputs["train"].rows.labels[present]
     some = pixels[np.random.default_rng(recipe.seed).permutation(len(pixels))[:STATISTICS_PICTURES]]
-    scaled = some.astype(np.float32) / 127.5 - 1.0
+    scaled = scale_pixels(numbers.network, some)
     if weights is not None:
         recalibrate_batch_norms(model.image_network, scaled)
     batches = PictureBatches(

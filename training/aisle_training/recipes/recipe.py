@@ -48,7 +48,8 @@ class ImageRecipe:
         picture_size: Height and width to which every picture is squeezed, pixels.
         network: One of `image_networks.IMAGE_NETWORKS`.
         width: Multiplies the number of channels of the network.
-        dropout: Fraction of the embedding dropped in training.
+        hidden_size: Units of a layer between the network's features and the logits, which is then the embedding; 0 for none.
+        dropout: Fraction of the embedding dropped in training, and of the features before the hidden layer.
         flip: Whether half of the training pictures are mirrored left to right.
         shift: Training pictures are shifted by up to so many pixels each way; the edge is repeated.
         mixup: Alpha of the Beta distribution from which the share of each training picture in its mixture with another
@@ -66,6 +67,7 @@ class ImageRecipe:
     shift: int = 6
     mixup: float = 0.0
     flip_average: bool = False
+    hidden_size: int = 0
 
 
 @dataclass(frozen=True)
