@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from aisle_training.export.classifiers import Classifier
+from aisle_training.export.classifiers import EMBEDDING_AND_PROBABILITIES, Classifier
 from aisle_training.export.onnx_file import open_onnx, write_onnx
 from aisle_training.export.parity import check_parity
 from aisle_training.export.savedmodel import open_savedmodel, write_savedmodel
@@ -33,7 +33,7 @@ def largest_difference(network: str, width: float, folder: Path, *, flip_average
     measure_batch_norms(model.image_network, scale_pixels(network, pixels))
     probabilities = model.predict(pixels, verbose=0)["PROBABILITIES"]
     assert probabilities.std(axis=0).max() > 0.003, "all pictures get the same answer"
-    classifier = Classifier.of("image_classifier", model)
+    classifier = Classifier.of("image_classifier", model, ["PIXELS"], EMBEDDING_AND_PROBABILITIES, highest=255)
     write_onnx(classifier, folder / "model.onnx")
     write_savedmodel(classifier, folder / "model.savedmodel")
     exported = open_onnx(folder / "model.onnx"), open_savedmodel(folder / "model.savedmodel")
