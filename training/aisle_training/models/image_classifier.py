@@ -78,11 +78,49 @@ class ImageClassifier(keras.Model):  # type: ignore[misc]
         self.image_network = features
         self.temperature_softmax = temperature_softmax
         self.embedding_size = int(embedding.shape[-1])
+        self._scaled = scaled
         self._trained_logits = trained_logits
 
     def logits_model(self) -> Any:
         """Give the part that is trained: `PIXELS` -> logits [rows, classes]; it shares its layers with this model."""
         return keras.Model(self.input, self._trained_logits, name="image_classifier_logits")
+
+    def split_at(self, layer: str) -> tuple[Any, Any]:
+        """Freeze the image network up to a layer, and cut the part that is trained in two.
+
+        Args:
+            layer: Name of a layer of the image network through which all goes, or "all" for the whole network.
+
+        Returns:
+            The frozen part, `PIXELS` -> activations, and the trained one, activations -> logits [rows, classes]; both
+            share their layers with this model.
+
+        Raises:
+            ValueError: There is no such layer, or some of what is computed goes past it.
+        """
+        network = self.image_network
+        if layer != "all" and layer not in {known.name for known in network.layers}:
+            raise ValueError(f"the image network {self.network!r} has no layer {layer!r}")
+        cut = network.output if layer == "all" else network.get_layer(layer).output
+        lower = keras.Model(network.input, cut, name="frozen")
+        for frozen in lower.layers:
+            frozen.trainable = False
+        activations = keras.Input(cut.shape[1:], name="activations")
+        features = activations
+        if layer != "all":
+            try:
+                features = keras.Model(cut, network.output, name="trained")(activations)
+            except ValueError:
+                raise ValueError(f"not all that {self.network!r} computes goes through its layer {layer!r}") from None
+        logits = self.get_layer("logits")(self.get_layer("embedding_dropout")(self._embed(features)))
+        return (
+            keras.Model(self.input, lower(self._scaled), name="image_classifier_frozen"),
+            keras.Model(activations, logits, name="image_classifier_trained"),
+        )
+
+    def _embed(self, features: Any) -> Any:
+        """Turn features of the image network into the embedding."""
+        return self.get_layer("hidden")(self.get_layer("feature_dropout")(features)) if self.hidden_size else features
 
     def set_temperature(self, temperature: float) -> None:
         """Set the temperature of the probabilities."""
