@@ -65,13 +65,13 @@ def train_classifier(
         rows[split] = part.encoded[encoder.name].array[present], part.labels[present]
     array, _ = rows["train"]
     model = encoder.build_classifier(classes, array, seed, weights)
-    part = encoder.trained_part(model, rows, classes, seed, features_folder or run.checkpoints_path / "features")
+    trained = encoder.trained_part(model, rows, classes, seed, features_folder or run.checkpoints_path / "features")
     fit_classifier(
         run,
         encoder.classifier,
-        part.model,
-        part.batches,
-        part.validation,
+        trained.model,
+        trained.batches,
+        trained.validation,
         encoder.recipe.schedule,
         on_average=lambda: encoder.measure_statistics(model, array, seed),
     )

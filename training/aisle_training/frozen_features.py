@@ -92,5 +92,5 @@ def _digest(network: Any, pixels: Pixels, mirrored: bool) -> str:
     digest = hashlib.sha256(str([pixels.shape, mirrored, network.output.shape]).encode())
     digest.update(network.to_json().encode())
     for array in (*network.get_weights(), pixels):
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:24]
