@@ -14,9 +14,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from aisle_training.datasets import Flags, Labels, Pixels
+from aisle_training.augmentation import Augmentation, mix_pictures
+from aisle_training.datasets import Flags, Floats, Labels, Pixels
 
-Floats = npt.NDArray[np.float32]
 TokenIds = npt.NDArray[np.int32]
 
 
@@ -56,15 +56,14 @@ class ShuffledBatches(keras.utils.PyDataset, ABC):  # type: ignore[misc]
 
 
 class PictureBatches(ShuffledBatches):
-    """Pixels and labels; pictures mirrored, shifted and mixed.
+    """Pixels and labels; pictures augmented and mixed.
 
     Args:
         pixels: uint8 [rows, size, size, 3].
         labels: int32 [rows].
         batch_size: Rows in a batch.
         seed: Of all that is drawn.
-        flip: Whether half of the pictures are mirrored left to right.
-        shift: Pictures are shifted by up to so many pixels each way; the edge is repeated.
+        augmentation: What each picture goes through first.
         mixup: Alpha of the Beta distribution of each picture's share in its mixture; 0 for no mixtures, and labels
             that are class numbers.
         classes: Number of classes, for mixtures are labelled with a share for each.
@@ -77,23 +76,21 @@ class PictureBatches(ShuffledBatches):
         batch_size: int,
         seed: int,
         *,
-        flip: bool,
-        shift: int,
+        augmentation: Augmentation,
         mixup: float = 0.0,
         classes: int = 0,
     ) -> None:
         super().__init__(len(labels), batch_size, seed)
         self._pixels = pixels
         self._labels = labels
-        self._flip = flip
-        self._shift = shift
+        self._augmentation = augmentation
         self._mixup = mixup
         self._classes = classes
 
     def _make_batch(
         self, chosen: npt.NDArray[np.int64], generator: np.random.Generator
     ) -> tuple[Pixels, Labels | Floats]:
-        batch = augment_pictures(self._pixels[chosen], generator, flip=self._flip, shift=self._shift)
+        batch = self._augmentation(self._pixels[chosen], generator)
         if not self._mixup:
             return batch, self._labels[chosen]
         return mix_pictures(batch, self._labels[chosen], self._classes, generator, self._mixup)
@@ -215,58 +212,6 @@ def drop_inputs(present: Flags, generator: np.random.Generator, fraction: float)
     loses = (generator.random(rows) < fraction) & possible.any(axis=1)
     left: Flags = np.where(loses[:, None], drawn, present)
     return left
-
-
-def augment_pictures(pixels: Pixels, generator: np.random.Generator, *, flip: bool, shift: int) -> Pixels:
-    """Mirror half of the pictures, and shift each by its own draw.
-
-    Args:
-        pixels: uint8 [rows, height, width, 3]; not changed.
-        generator: Where the draws come from.
-        flip: Whether to mirror left to right.
-        shift: Shift by up to so many pixels up, down, left or right; the edge is repeated.
-
-    Returns:
-        Pixels of the same shape.
-    """
-    rows, height, width, _ = pixels.shape
-    mirrored = np.less(generator.random(rows), 0.5 if flip else 0.0)
-    offsets = generator.integers(0, 2 * shift + 1, (rows, 2))
-    padded: Pixels = np.pad(pixels, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
-    augmented = np.empty_like(pixels)
-    for row, (top, left) in enumerate(offsets):
-        picture: Pixels = padded[row, top : top + height, left : left + width]
-        augmented[row] = picture[:, ::-1] if mirrored[row] else picture
-    return augmented
-
-
-def mix_pictures(
-    pixels: Pixels, labels: Labels, classes: int, generator: np.random.Generator, alpha: float
-) -> tuple[Pixels, Floats]:
-    """Lay each picture over another of its batch, as much of it as its own draw says.
-
-    Args:
-        pixels: uint8 [rows, height, width, 3]; not changed.
-        labels: Class numbers, [rows].
-        classes: Number of classes.
-        generator: Where the draws come from.
-        alpha: Of the Beta distribution of the shares; near 0 mixes few pictures, 1 draws all shares alike.
-
-    Returns:
-        Pixels of the same shape, and the share of each class, float32 [rows, classes].
-
-    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018.
-    """
-    rows = len(pixels)
-    partners = generator.permutation(rows)
-    # In steps of 1/256: whole numbers are mixed in a third of the time.
-    shares = np.round(256 * generator.beta(alpha, alpha, rows)).astype(np.uint16)
-    weight = shares[:, None, None, None]
-    mixed = ((pixels * weight + pixels[partners] * (256 - weight) + 128) >> 8).astype(np.uint8)
-    targets = np.zeros((rows, classes), dtype=np.float32)
-    np.add.at(targets, (np.arange(rows), labels), shares / 256)
-    np.add.at(targets, (np.arange(rows), labels[partners]), 1 - shares / 256)
-    return mixed, targets
 
 
 def drop_tokens(token_ids: TokenIds, generator: np.random.Generator, fraction: float) -> TokenIds:

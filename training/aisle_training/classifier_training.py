@@ -6,14 +6,15 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from aisle_training.batches import Floats, ShuffledBatches
+from aisle_training.batches import ShuffledBatches
 from aisle_training.calibration import fit_temperature, scale_probabilities
-from aisle_training.datasets import Labels
+from aisle_training.datasets import Floats, Labels
 from aisle_training.fitting import fit_model
 from aisle_training.metrics import expected_calibration_error
 from aisle_training.modalities.encoder import Encoded, Encoder
@@ -37,23 +38,40 @@ class SplitInputs:
 
 
 def train_classifier(
-    encoder: Encoder, run: RunFolder, inputs: dict[str, SplitInputs], classes: int, seed: int, weights: str | None
+    encoder: Encoder,
+    run: RunFolder,
+    inputs: dict[str, SplitInputs],
+    classes: int,
+    seed: int,
+    weights: str | None,
+    features_folder: Path | None = None,
 ) -> None:
-    """Train, calibrate and save the classifier of one modality, on the rows that have it."""
+    """Train, calibrate and save the classifier of one modality, on the rows that have it.
+
+    Args:
+        encoder: The modality.
+        run: Where everything goes.
+        inputs: The splits "train" and "validation".
+        classes: Number of categories.
+        seed: Of all that is drawn.
+        weights: What the network starts from: None, "imagenet", or a Keras weights file.
+        features_folder: Where what a frozen network makes of the rows is kept; None for in the run, until it is complete.
+    """
     keras.utils.set_random_seed(seed)
     rows = {}
     for split in ("train", "validation"):
         part = inputs[split]
         present = np.flatnonzero(part.encoded[encoder.name].present)
         rows[split] = part.encoded[encoder.name].array[present], part.labels[present]
-    array, labels = rows["train"]
+    array, _ = rows["train"]
     model = encoder.build_classifier(classes, array, seed, weights)
+    trained = encoder.trained_part(model, rows, classes, seed, features_folder or run.checkpoints_path / "features")
     fit_classifier(
         run,
         encoder.classifier,
-        model,
-        encoder.batches(array, labels, classes, seed),
-        rows["validation"],
+        trained.model,
+        trained.batches,
+        trained.validation,
         encoder.recipe.schedule,
         on_average=lambda: encoder.measure_statistics(model, array, seed),
     )
@@ -98,9 +116,9 @@ def fit_classifier(
     schedule: Schedule,
     on_average: Callable[[], object] = lambda: None,
 ) -> None:
-    """Fit a classifier's logits with the places of this run, and leave it with the weights of its best epoch."""
+    """Fit a model that gives logits with the places of this run, and leave it with the weights of its best epoch."""
     history = fit_model(
-        model.logits_model(),
+        model,
         batches,
         validation,
         schedule,
@@ -111,9 +129,9 @@ def fit_classifier(
     )
     best = max(history, key=lambda epoch: epoch["val_accuracy"])
     log.info(
-        "%s: %d parameters, %d epochs in %.0f s, best validation accuracy %.4f in epoch %d",
+        "%s: %d trained parameters, %d epochs in %.0f s, best validation accuracy %.4f in epoch %d",
         name,
-        model.count_params(),
+        sum(int(np.prod(variable.shape)) for variable in model.trainable_variables),
         len(history),
         sum(epoch["seconds"] for epoch in history),
         best["val_accuracy"],

@@ -42,6 +42,7 @@ def train(
     *,
     weights: str | None = None,
     resume: bool = False,
+    features_folder: Path | None = None,
     on_progress: Progress = no_progress,
 ) -> None:
     """Train all classifiers of a recipe; a modality that no product of the catalogue has is left out, and logged.
@@ -53,6 +54,7 @@ def train(
         run: Where everything goes.
         weights: What the image network starts from: None, "imagenet", or a Keras weights file.
         resume: Go on with a run that was begun with the same recipe and data.
+        features_folder: Where features of frozen image networks are kept for other runs; None for nowhere.
         on_progress: Called with the number of products whose pictures are decoded, and of all.
 
     Raises:
@@ -85,7 +87,7 @@ def train(
     inputs = encode_splits(there, rows, on_progress)
     for encoder in there:
         if not run.classifier_path(encoder.classifier).is_file():
-            train_classifier(encoder, run, inputs, len(classes), recipe.seed, weights)
+            train_classifier(encoder, run, inputs, len(classes), recipe.seed, weights, features_folder)
     if len(there) > 1 and not run.classifier_path(FUSION).is_file():
         classifiers = {encoder.name: run.load_classifier(encoder.classifier) for encoder in there}
         train_fusion_classifier(

@@ -33,6 +33,12 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--modalities", help="Which of the recipe's to train, such as: title  or: image,title  [default: all]")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs for each network, instead of the recipe's.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of all that is drawn, instead of the recipe's.")
+@click.option(
+    "--features",
+    "features_folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to keep what frozen image networks make of the pictures, for other runs.  [default: nowhere]",
+)
 @click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
 def train(
     recipe: str,
@@ -43,6 +49,7 @@ def train(
     modalities: str | None,
     epochs: int | None,
     seed: int | None,
+    features_folder: Path | None,
     resume: bool,
 ) -> None:
     """Train the image, title and fusion classifier of RECIPE ("fashion", "tiny") on a catalogue.
@@ -94,6 +101,7 @@ def train(
                 RunFolder(output),
                 weights=None if weights == "none" else weights,
                 resume=resume,
+                features_folder=features_folder,
                 on_progress=show,
             )
     except (ValueError, FloatingPointError, CatalogueError) as error:

@@ -55,6 +55,21 @@ class PreprocessFiles:
     parameters: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class TrainedPart:
+    """The part of a classifier that is fitted, and what it is fitted on.
+
+    Attributes:
+        model: Gives logits, [rows, classes]; its layers are the classifier's own.
+        batches: The training rows, as the part takes them.
+        validation: Inputs and labels of the validation rows.
+    """
+
+    model: Any
+    batches: ShuffledBatches
+    validation: tuple[npt.NDArray[Any], Labels]
+
+
 class Encoder(ABC):
     """One modality of a run.
 
@@ -153,6 +168,20 @@ class Encoder(ABC):
     @abstractmethod
     def batches(self, array: npt.NDArray[Any], labels: Labels, classes: int, seed: int) -> ShuffledBatches:
         """Give the training rows that have the modality as batches, augmented."""
+
+    def trained_part(
+        self, model: Any, rows: dict[str, tuple[npt.NDArray[Any], Labels]], classes: int, seed: int, folder: Path
+    ) -> TrainedPart:
+        """Say which part of a classifier is fitted, and on what: all of it and on the rows, for most.
+
+        Args:
+            model: What `build_classifier` gave.
+            rows: Array and labels of the rows that have the modality, of the splits "train" and "validation".
+            classes: Number of categories.
+            seed: Of what is drawn.
+            folder: For what a frozen part makes of the rows; it may be there from an earlier run.
+        """
+        return TrainedPart(model.logits_model(), self.batches(*rows["train"], classes, seed), rows["validation"])
 
     def measure_statistics(self, model: Any, array: npt.NDArray[Any], seed: int) -> None:  # noqa: B027
         """Measure anew what a classifier keeps of the training rows besides its weights, for these have been averaged.

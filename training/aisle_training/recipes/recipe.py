@@ -66,9 +66,15 @@ class ImageRecipe(ModalityRecipe):
         picture_size: Height and width to which every picture is squeezed, pixels.
         network: One of `image_networks.IMAGE_NETWORKS`.
         width: Multiplies the number of channels of the network.
-        dropout: Fraction of the embedding dropped in training.
+        hidden_size: Units of a layer between the network's features and the logits, which is then the embedding; 0 for none.
+        dropout: Fraction of the embedding dropped in training, and of the features before the hidden layer.
+        frozen_until: Layer of the network up to which nothing is trained, "all" for the whole network, or "" for nothing.
+            What it makes of each picture is computed once, so of the augmentations there is `flip` alone.
         flip: Whether half of the training pictures are mirrored left to right.
         shift: Training pictures are shifted by up to so many pixels each way; the edge is repeated.
+        zoom: Training pictures are enlarged or reduced by up to this fraction, height and width apart.
+        colour: Contrast and colours of training pictures are changed by up to this fraction.
+        erase: Fraction of the training pictures of which a rectangle is painted over.
         mixup: Alpha of the Beta distribution from which the share of each training picture in its mixture with another
             is drawn; 0 for pictures as they are.
         flip_average: Whether the trained classifier answers with the mean for a picture and its mirror image, in twice
@@ -80,10 +86,15 @@ class ImageRecipe(ModalityRecipe):
     network: str = "mobilenet_v2"
     width: float = 1.0
     dropout: float = 0.2
+    frozen_until: str = ""
     flip: bool = True
     shift: int = 6
+    zoom: float = 0.0
+    colour: float = 0.0
+    erase: float = 0.0
     mixup: float = 0.0
     flip_average: bool = False
+    hidden_size: int = 0
 
 
 @dataclass(frozen=True)

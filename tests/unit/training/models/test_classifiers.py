@@ -86,14 +86,19 @@ def test_mobilenet_takes_other_picture_sizes():
 
 def test_unknown_image_network_is_refused():
     """A recipe with a misspelt image network is told which there are."""
-    with pytest.raises(ValueError, match="unknown image network 'resnet', expected one of mobilenet_v2, convnet"):
+    with pytest.raises(ValueError, match="unknown image network 'resnet', expected one of mobilenet_v2, mobilenet_v3_"):
         ImageClassifier(CLASSES, picture_size=32, network="resnet")
 
 
-def test_convnet_has_no_weights_to_load():
-    """The small network refuses weights, rather than ignoring them."""
-    with pytest.raises(ValueError, match="trained from random weights, but 'imagenet'"):
-        ImageClassifier(CLASSES, picture_size=32, network="convnet", weights="imagenet")
+def test_hidden_layer_gives_the_embedding(tmp_path: Path, generator: np.random.Generator):
+    """With a hidden layer the embedding has its size, and the saved classifier answers the same."""
+    model = ImageClassifier(CLASSES, picture_size=16, network="convnet", width=0.25, hidden_size=7, flip_average=True)
+    assert model.embedding_size == 7
+    pixels = generator.integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    RunFolder(tmp_path).save_classifier("image_classifier", model)
+    again = RunFolder(tmp_path).load_classifier("image_classifier").predict(pixels, verbose=0)
+    assert again["EMBEDDING"].shape == (3, 7)
+    np.testing.assert_allclose(again["EMBEDDING"], model.predict(pixels, verbose=0)["EMBEDDING"], rtol=1e-5)
 
 
 def test_title_classifier_is_saved_whole(tmp_path: Path, generator: np.random.Generator):
