@@ -13,8 +13,7 @@
         history/{image,title,fusion}_classifier.csv      one line an epoch
         logs/                          for TensorBoard
         checkpoints/                   what a resumed run goes on from; removed when the run is complete
-        evaluation.json                figures on the test split
-        confusion_matrix.png           of the fusion classifier with both inputs, on the test split
+        evaluation.json                figures on the test split, see `evaluation/evaluation.py`
 
 A classifier's file appears when the classifier is trained, whole or not at all, so a resumed run can tell what is done.
 """
@@ -77,11 +76,6 @@ class RunFolder:
     def evaluation_path(self) -> Path:
         """`evaluation.json`."""
         return self.path / "evaluation.json"
-
-    @property
-    def confusion_matrix_path(self) -> Path:
-        """`confusion_matrix.png`."""
-        return self.path / "confusion_matrix.png"
 
     @property
     def checkpoints_path(self) -> Path:
