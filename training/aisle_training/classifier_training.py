@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,17 +46,19 @@ def train_classifier(
         part = inputs[split]
         present = np.flatnonzero(part.encoded[encoder.name].present)
         rows[split] = part.encoded[encoder.name].array[present], part.labels[present]
-    model = encoder.build_classifier(classes, rows["train"][0], seed, weights)
+    array, labels = rows["train"]
+    model = encoder.build_classifier(classes, array, seed, weights)
     fit_classifier(
         run,
         encoder.classifier,
         model,
-        encoder.batches(*rows["train"], seed),
+        encoder.batches(array, labels, classes, seed),
         rows["validation"],
         encoder.recipe.schedule,
+        on_average=lambda: encoder.measure_statistics(model, array, seed),
     )
-    array, labels = rows["validation"]
-    probabilities = model.predict(array, batch_size=256, verbose=0)["PROBABILITIES"]
+    held_out, labels = rows["validation"]
+    probabilities = model.predict(held_out, batch_size=256, verbose=0)["PROBABILITIES"]
     model.set_temperature(calibrate(run, encoder.classifier, probabilities, labels))
     run.save_classifier(encoder.classifier, model)
 
@@ -87,7 +90,13 @@ def calibrate(run: RunFolder, name: str, probabilities: Floats, labels: Labels) 
 
 
 def fit_classifier(
-    run: RunFolder, name: str, model: Any, batches: ShuffledBatches, validation: tuple[Any, Any], schedule: Schedule
+    run: RunFolder,
+    name: str,
+    model: Any,
+    batches: ShuffledBatches,
+    validation: tuple[Any, Any],
+    schedule: Schedule,
+    on_average: Callable[[], object] = lambda: None,
 ) -> None:
     """Fit a classifier's logits with the places of this run, and leave it with the weights of its best epoch."""
     history = fit_model(
@@ -98,6 +107,7 @@ def fit_classifier(
         checkpoints=run.checkpoints_path / name,
         history_path=run.history_path(name),
         logs_path=run.logs_path(name),
+        on_average=on_average,
     )
     best = max(history, key=lambda epoch: epoch["val_accuracy"])
     log.info(

@@ -147,8 +147,14 @@ class Encoder(ABC):
         """
 
     @abstractmethod
-    def batches(self, array: npt.NDArray[Any], labels: Labels, seed: int) -> ShuffledBatches:
+    def batches(self, array: npt.NDArray[Any], labels: Labels, classes: int, seed: int) -> ShuffledBatches:
         """Give the training rows that have the modality as batches, augmented."""
+
+    def measure_statistics(self, model: Any, array: npt.NDArray[Any], seed: int) -> None:  # noqa: B027
+        """Measure anew what a classifier keeps of the training rows besides its weights, for these have been averaged.
+
+        Most keep nothing.
+        """
 
     @abstractmethod
     def preprocess_files(self) -> PreprocessFiles:

@@ -15,7 +15,8 @@ from aisle_training.modalities.encoder import Encoded, Encoder, PreprocessFiles
 from aisle_training.modalities.served_files import served_file
 from aisle_training.recipes.recipe import ImageRecipe
 
-RECALIBRATION_PICTURES: Final = 1024
+# Over which the statistics of batch normalisations are measured.
+STATISTICS_PICTURES: Final = 1024
 
 
 class ImageEncoder(Encoder):
@@ -56,19 +57,45 @@ class ImageEncoder(Encoder):
 
         numbers = self.recipe
         model = ImageClassifier(
-            classes, numbers.picture_size, numbers.network, numbers.width, numbers.dropout, weights=weights
+            classes,
+            numbers.picture_size,
+            numbers.network,
+            numbers.width,
+            numbers.dropout,
+            weights=weights,
+            flip_average=numbers.flip_average,
         )
         if weights is not None:
-            some = np.random.default_rng(seed).permutation(len(array))[:RECALIBRATION_PICTURES]
-            recalibrate_batch_norms(model.image_network, array[some].astype(np.float32) / 127.5 - 1.0)
+            recalibrate_batch_norms(model.image_network, _some_scaled(array, seed))
         return model
 
-    def batches(self, array: npt.NDArray[Any], labels: Labels, seed: int) -> PictureBatches:
-        """Give pictures mirrored and shifted."""
-        batch_size = self.recipe.schedule.batch_size
-        return PictureBatches(array, labels, batch_size, seed, flip=self.recipe.flip, shift=self.recipe.shift)
+    def batches(self, array: npt.NDArray[Any], labels: Labels, classes: int, seed: int) -> PictureBatches:
+        """Give pictures mirrored, shifted and mixed."""
+        numbers = self.recipe
+        return PictureBatches(
+            array,
+            labels,
+            numbers.schedule.batch_size,
+            seed,
+            flip=numbers.flip,
+            shift=numbers.shift,
+            mixup=numbers.mixup,
+            classes=classes,
+        )
+
+    def measure_statistics(self, model: Any, array: npt.NDArray[Any], seed: int) -> None:
+        """Measure the batch normalisations anew."""
+        from aisle_training.models.batch_norm import measure_batch_norms
+
+        measure_batch_norms(model.image_network, _some_scaled(array, seed))
 
     def preprocess_files(self) -> PreprocessFiles:
         """The decoder. Two instances: it releases the interpreter lock, and a photo takes longer to decode than to classify."""
         modules = ("images.py", "product_rows.py", "title_normalization.py")
         return PreprocessFiles(served_file("image_preprocess.py"), [served_file(name) for name in modules], instances=2)
+
+
+def _some_scaled(pixels: npt.NDArray[Any], seed: int) -> npt.NDArray[np.float32]:
+    """Draw pictures, scaled as the network takes them."""
+    some = np.random.default_rng(seed).permutation(len(pixels))[:STATISTICS_PICTURES]
+    return np.asarray(pixels[some].astype(np.float32) / 127.5 - 1.0)

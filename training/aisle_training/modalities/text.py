@@ -90,7 +90,7 @@ class TextEncoder(Encoder):
             name=self.classifier,
         )
 
-    def batches(self, array: npt.NDArray[Any], labels: Labels, seed: int) -> TitleBatches:
+    def batches(self, array: npt.NDArray[Any], labels: Labels, classes: int, seed: int) -> TitleBatches:
         """Give token ids, some of them taken out."""
         numbers = self.recipe
         return TitleBatches(array, labels, numbers.schedule.batch_size, seed, token_dropout=numbers.token_dropout)
