@@ -59,7 +59,7 @@ def test_attribute_is_hashed(tmp_path: Path):
 
 def test_buckets_are_the_same_everywhere():
     """A bucket is a matter of the value and the number of buckets alone: a served model hashes as its training did."""
-    assert hash_values(["Aster", "", "آستر", "Rowan"], 4096).tolist() == [[3270], [0], [2462], [1263]]
+    assert hash_values(["Aster", "", "آستر", "Rowan"], 4096).tolist() == [[2541], [0], [2509], [2956]]
     drawn = hash_values([f"brand {number}" for number in range(20_000)], 50)
     assert np.bincount(drawn[:, 0], minlength=51)[1:].min() > 300
 
