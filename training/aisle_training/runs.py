@@ -5,12 +5,13 @@
         data.json                      the catalogue and its hash, rows of each split, weights, backend, versions
         splits.csv, splits.json        the split, copied
         labels.txt                     a category a line, as "Apparel > Topwear > Tshirts"; line i names class i
-        tokenizer.json                 what `TitleTokenizer.load` reads
-        image_classifier.keras         PIXELS -> EMBEDDING, PROBABILITIES
+        title_tokenizer.json           what `TitleTokenizer.load` reads, for each modality that is a text
+        image_classifier.keras         PIXELS -> EMBEDDING, PROBABILITIES; one for each modality
         title_classifier.keras         TOKEN_IDS -> EMBEDDING, PROBABILITIES
-        fusion_classifier.keras        both embeddings and which are present -> PROBABILITIES
+        fusion_classifier.keras        all embeddings and which are present -> PROBABILITIES; none for one modality
         calibration.json               temperature, and the calibration error before and after, of each classifier
-        history/{image,title,fusion}_classifier.csv      one line an epoch
+        training.json                  seconds that each classifier took
+        history/title_classifier.csv   one line an epoch, for each classifier
         logs/                          for TensorBoard
         checkpoints/                   what a resumed run goes on from; removed when the run is complete
         evaluation.json                figures on the test split, see `evaluation/evaluation.py`
@@ -28,7 +29,6 @@ from typing import Any, Final
 
 from aisle_training.recipes.recipe import Recipe
 
-CLASSIFIERS: Final = ("image_classifier", "title_classifier", "fusion_classifier")
 PATH_SEPARATOR: Final = " > "
 
 
@@ -63,14 +63,14 @@ class RunFolder:
         return self.path / "labels.txt"
 
     @property
-    def tokenizer_path(self) -> Path:
-        """`tokenizer.json`."""
-        return self.path / "tokenizer.json"
-
-    @property
     def calibration_path(self) -> Path:
         """`calibration.json`."""
         return self.path / "calibration.json"
+
+    @property
+    def training_path(self) -> Path:
+        """`training.json`."""
+        return self.path / "training.json"
 
     @property
     def evaluation_path(self) -> Path:
@@ -83,7 +83,7 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def classifier_path(self, classifier: str) -> Path:
-        """Say where a trained classifier is; `classifier` is one of `CLASSIFIERS`."""
+        """Say where a trained classifier is; `classifier` is one of `Recipe.classifiers`."""
         return self.path / f"{classifier}.keras"
 
     def history_path(self, classifier: str) -> Path:
@@ -134,14 +134,26 @@ class RunFolder:
                 raise ValueError(f"the category {path} holds {PATH_SEPARATOR!r} or a line break in one of its names")
         self.labels_path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
+    def training_seconds(self) -> dict[str, float]:
+        """Read how long each classifier took that is trained, by its name; {} for a run that was not timed."""
+        if not self.training_path.is_file():
+            return {}
+        noted: dict[str, float] = json.loads(self.training_path.read_text(encoding="utf-8"))["seconds"]
+        return noted
+
+    def note_training_seconds(self, classifier: str, seconds: float) -> None:
+        """Add how long a classifier took to `training.json`."""
+        noted = {**self.training_seconds(), classifier: round(seconds, 3)}
+        self.training_path.write_text(json.dumps({"seconds": noted}, indent=2) + "\n", encoding="utf-8")
+
     def load_classifier(self, classifier: str) -> Any:
         """Load a trained classifier.
 
         Args:
-            classifier: One of `CLASSIFIERS`.
+            classifier: One of `Recipe.classifiers`.
 
         Returns:
-            An `ImageClassifier`, `TitleClassifier` or `FusionClassifier`.
+            The Keras model: `FusionClassifier`, or what the modality's encoder builds.
 
         Raises:
             ValueError: This classifier is not trained yet.
@@ -149,11 +161,16 @@ class RunFolder:
         path = self.classifier_path(classifier)
         if not path.is_file():
             raise ValueError(f"{self.path} holds no {path.name}: train the run to its end first")
-        # Keras takes seconds to import; whoever only asks for paths and labels does without it. The three modules
-        # register their classes with Keras, which then finds them by name.
+        # Keras takes seconds to import; whoever only asks for paths and labels does without it. The modules register
+        # their classes with Keras, which then finds them by name.
         import keras
 
-        from aisle_training.models import fusion_classifier, image_classifier, title_classifier  # noqa: F401
+        from aisle_training.models import (  # noqa: F401
+            attribute_classifier,
+            fusion_classifier,
+            image_classifier,
+            title_classifier,
+        )
 
         return keras.saving.load_model(path, compile=False)
 

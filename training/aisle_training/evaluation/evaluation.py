@@ -143,7 +143,8 @@ class TrainingCost:
         epochs: Epochs that were trained, those after the best one included.
         best_epoch: The one whose weights were kept, from 1.
         seconds_per_epoch: On average, validation included.
-        seconds: From the first batch to the saved classifier, calibration included.
+        seconds: In all: what comes before the first epoch and calibration included, but of a run that was resumed the
+            epochs alone.
     """
 
     parameters: int

@@ -18,11 +18,12 @@ def read_training_cost(run: RunFolder, classifier: str, parameters: int) -> Trai
     """
     with run.history_path(classifier).open(encoding="utf-8", newline="") as file:
         epochs = [{name: float(value) for name, value in line.items()} for line in csv.DictReader(file)]
-    seconds = sum(epoch["seconds"] for epoch in epochs)
+    of_epochs = sum(epoch["seconds"] for epoch in epochs)
     return TrainingCost(
         parameters=parameters,
         epochs=len(epochs),
         best_epoch=int(max(epochs, key=lambda epoch: epoch["val_accuracy"])["epoch"]),
-        seconds_per_epoch=seconds / len(epochs),
-        seconds=seconds,
+        seconds_per_epoch=of_epochs / len(epochs),
+        # A run that was resumed was timed from there on, while its history has every epoch.
+        seconds=max(of_epochs, run.training_seconds().get(classifier, 0.0)),
     )

@@ -38,7 +38,7 @@ def test_blur_takes_detail_and_darkness_takes_light(pictures: np.ndarray):
     """A blurred chessboard keeps its mean and loses its contrast; a darkened one keeps three tenths of its light."""
     blurred = blur_pictures(pictures)
     assert blurred.mean() == pytest.approx(pictures.mean(), abs=2)
-    assert blurred.std() < 0.5 * pictures.std()
+    assert blurred.std() < 0.7 * pictures.std()
     assert darken_pictures(pictures).max() == round(255 * 0.3)
 
 
