@@ -149,7 +149,6 @@ def evaluate(run: RunFolder, catalogue: Catalogue, on_progress: Progress = no_pr
         training={
             name: read_training_cost(run, name, model.count_params()) for name, model in classifiers.models.items()
         },
-        serving=None,
         seconds=time.monotonic() - started_s,
     )
 

@@ -15,6 +15,7 @@
         logs/                          for TensorBoard
         checkpoints/                   what a resumed run goes on from; removed when the run is complete
         evaluation.json                figures on the test split, see `evaluation/evaluation.py`
+        exported.json                  bytes and milliseconds of the classifiers, once they were exported as ONNX
 
 A classifier's file appears when the classifier is trained, whole or not at all, so a resumed run can tell what is done.
 """
@@ -76,6 +77,11 @@ class RunFolder:
     def evaluation_path(self) -> Path:
         """`evaluation.json`."""
         return self.path / "evaluation.json"
+
+    @property
+    def exported_path(self) -> Path:
+        """`exported.json`."""
+        return self.path / "exported.json"
 
     @property
     def checkpoints_path(self) -> Path:

@@ -7,7 +7,6 @@
      "figures": [{...}, ...]     a row for each model, inputs and condition, on the test split
      "breakdowns": [{...}, ...]  for each model and inputs: reliability, coverage, classes, confusion, confident errors
      "training": {model: {...}}  parameters, epochs, seconds
-     "serving": {...}            bytes and milliseconds of the exported networks; null where they were not measured
      "seconds": 93.2             what the evaluation itself took
     }
 
@@ -155,20 +154,6 @@ class TrainingCost:
 
 
 @dataclass(frozen=True, slots=True)
-class ServingCost:
-    """What it takes to serve the classifiers, as ONNX files in ONNX Runtime.
-
-    Attributes:
-        bytes: Of each classifier's file.
-        milliseconds: To answer one row, on one thread: each classifier and each preprocessor on its own, and each set of
-            inputs all the way from the encoded picture and the text.
-    """
-
-    bytes: dict[str, int]
-    milliseconds: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
 class Evaluation:
     """All figures of a run; attributes as in the module's docstring.
 
@@ -180,7 +165,6 @@ class Evaluation:
     figures: list[Figures]
     breakdowns: list[Breakdown]
     training: dict[str, TrainingCost]
-    serving: ServingCost | None
     seconds: float
 
     @property
@@ -209,14 +193,12 @@ class Evaluation:
             version = content.pop("version", 1)
             if version != VERSION:
                 raise ValueError(f"it has version {version}, expected {VERSION}: evaluate the run again")
-            serving = content["serving"]
             return cls(
                 origin=Origin(**content["origin"]),
                 classes=[tuple(path) for path in content["classes"]],
                 figures=[Figures(**each) for each in content["figures"]],
                 breakdowns=[_breakdown(each) for each in content["breakdowns"]],
                 training={name: TrainingCost(**each) for name, each in content["training"].items()},
-                serving=None if serving is None else ServingCost(**serving),
                 seconds=float(content["seconds"]),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:

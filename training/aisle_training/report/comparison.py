@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from aisle_training.evaluation.evaluation import Evaluation, Figures
+from aisle_training.export.serving_cost import ServingCost, read_serving_costs
 from aisle_training.runs import RunFolder
 
 History = list[dict[str, float]]
@@ -26,12 +27,14 @@ class ReportedRun:
         name: Of its folder; with as much of the path before it as tells it from the others.
         evaluation: Its figures.
         histories: A line an epoch, by classifier.
+        costs: What serving each classifier takes, if the run was exported as ONNX; by name.
         catalogue: Where the catalogue stood when the run was trained; None when the run does not say.
     """
 
     name: str
     evaluation: Evaluation
     histories: dict[str, History]
+    costs: dict[str, ServingCost]
     catalogue: Path | None
 
 
@@ -131,7 +134,13 @@ def read_run(folder: Path, name: str) -> ReportedRun:
         with path.open(encoding="utf-8", newline="") as file:
             histories[path.stem] = [{key: float(value) for key, value in line.items()} for line in csv.DictReader(file)]
     catalogue = run.data().get("catalogue")
-    return ReportedRun(name, evaluation, histories, None if catalogue is None else Path(catalogue))
+    return ReportedRun(
+        name,
+        evaluation,
+        histories,
+        read_serving_costs(run.exported_path),
+        None if catalogue is None else Path(catalogue),
+    )
 
 
 def name_runs(folders: Sequence[Path]) -> list[str]:

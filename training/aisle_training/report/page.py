@@ -25,6 +25,7 @@ MOST_PICTURES: Final = 240  # of the whole page, some 3,000 bytes each
 THUMBNAIL_SIDE: Final = 80
 SHOWN_CONFUSIONS: Final = 12
 SHOWN_CHARACTERS: Final = 160
+FEWEST_OF_A_BIN: Final = 5  # the accuracy of fewer products is noise
 
 
 def render_page(comparison: Comparison, products: Mapping[str, Mapping[str, Product]]) -> str:
@@ -98,7 +99,6 @@ def _overview(number: int, run: ReportedRun, runs: Sequence[ReportedRun], column
         mine = _accuracy(evaluation, column)
         everyone = [value for each in runs if (value := _accuracy(each.evaluation, column)) is not None]
         accuracies.append((mine, len(runs) > 1 and mine == max(everyone)))
-    serving = evaluation.serving
     return {
         "anchor": f"run-{number}",
         "name": run.name,
@@ -107,8 +107,8 @@ def _overview(number: int, run: ReportedRun, runs: Sequence[ReportedRun], column
         "main": evaluation.main,
         "parameters": sum(cost.parameters for cost in evaluation.training.values()),
         "training_seconds": sum(cost.seconds for cost in evaluation.training.values()),
-        "megabytes": None if serving is None else sum(serving.bytes.values()) / 1e6,
-        "milliseconds": None if serving is None else serving.milliseconds.get(evaluation.main.inputs),
+        "megabytes": sum(cost.bytes for cost in run.costs.values()) / 1e6 if run.costs else None,
+        "milliseconds": sum(cost.milliseconds for cost in run.costs.values()) if run.costs else None,
     }
 
 
@@ -132,7 +132,6 @@ def _section(
     names = category_names(evaluation.classes)
     main = evaluation.breakdowns[0]
     given = [(f"{each.model}, {each.inputs}", each) for each in evaluation.breakdowns]
-    serving = evaluation.serving
     return {
         "anchor": f"run-{number}",
         "name": run.name,
@@ -168,8 +167,7 @@ def _section(
             {
                 "name": name,
                 "cost": cost,
-                "bytes": None if serving is None else serving.bytes.get(name),
-                "milliseconds": None if serving is None else serving.milliseconds.get(name),
+                "served": run.costs.get(name),
             }
             for name, cost in evaluation.training.items()
         ],
@@ -183,6 +181,7 @@ def _reliability_chart(title: str, given: Sequence[tuple[str, Breakdown]]) -> Li
             [
                 Point(each.confidence, each.accuracy, f"{each.rows} products, {percent(each.accuracy)} right")
                 for each in breakdown.reliability
+                if each.rows >= FEWEST_OF_A_BIN
             ],
         )
         for name, breakdown in given

@@ -127,7 +127,7 @@ def _coverage(main: Figures) -> list[str]:
         ]
     return [
         f"If 98 of 100 of its own decisions must be right, it can decide {percent(main.coverage_at_98)} of the products by "
-        f"itself, and people look at the rest; if 95 of 100 will do, {percent(main.coverage_at_95)}."
+        f"itself, at the best threshold, and people look at the rest; if 95 of 100 will do, {percent(main.coverage_at_95)}."
     ]
 
 

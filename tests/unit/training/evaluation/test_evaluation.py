@@ -38,7 +38,7 @@ def test_the_file_is_plain_json():
         ("{", "no evaluation"),
         ("[]", "no evaluation"),
         ('{"split": "test", "figures": []}', "it has version 1, expected 2: evaluate the run again"),
-        ('{"version": 2}', "serving"),
+        ('{"version": 2}', "origin"),
     ],
 )
 def test_what_is_no_evaluation_is_refused(tmp_path: Path, text: str, fault: str):

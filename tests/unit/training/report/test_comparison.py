@@ -5,13 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from aisle_training.report.comparison import ReportedRun, compare, name_runs, read_run
-from tests.support.drawn_evaluation import draw_evaluation
-
-
-def reported(name: str, seed: int = 0, accuracy: float = 0.9, **origin: object) -> ReportedRun:
-    """A drawn run."""
-    return ReportedRun(name, draw_evaluation(seed, accuracy, **origin), {}, None)
+from aisle_training.export.serving_cost import ServingCost, write_serving_costs
+from aisle_training.report.comparison import compare, name_runs, read_run
+from tests.support.drawn_evaluation import draw_evaluation, reported
 
 
 def test_runs_that_differ_in_their_seed_alone_are_one_group():
@@ -71,7 +67,9 @@ def test_a_run_is_read_with_its_histories(tmp_path: Path):
     (tmp_path / "data.json").write_text(json.dumps({"catalogue": "/shop/catalogue"}))
     (tmp_path / "history").mkdir()
     (tmp_path / "history" / "title_classifier.csv").write_text("epoch,seconds,val_accuracy\n1,2.5,0.75\n2,2.25,0.5\n")
+    write_serving_costs(tmp_path / "exported.json", {"title_classifier": ServingCost(1000, 0.25)})
     run = read_run(tmp_path, "shop")
+    assert run.costs == {"title_classifier": ServingCost(1000, 0.25)}
     assert run.evaluation == draw_evaluation()
     assert run.histories == {
         "title_classifier": [

@@ -1,6 +1,7 @@
 """The report as a page, read by a parser."""
 
 import base64
+import dataclasses
 import hashlib
 import io
 from pathlib import Path
@@ -9,9 +10,11 @@ import pytest
 from PIL import Image
 
 from aisle_training.catalogue.catalogue import Product
+from aisle_training.export.serving_cost import ServingCost
 from aisle_training.report.comparison import ReportedRun, compare
 from aisle_training.report.page import SHOWN_ERRORS, render_page
 from tests.support.drawn_evaluation import ROWS, draw_evaluation
+from tests.support.drawn_evaluation import reported as drawn_run
 from tests.support.html_page import Element, read_html
 
 HOSTILE = '<script>alert(1)</script><img src="https://example.org/x.png">'
@@ -21,9 +24,11 @@ HISTORY = [
 ]
 
 
-def reported(name: str, seed: int = 0, accuracy: float = 0.7, **origin: object) -> ReportedRun:
-    """A drawn run."""
-    return ReportedRun(name, draw_evaluation(seed, accuracy, **origin), {"image_classifier": HISTORY}, None)
+def reported(name: str, seed: int = 0, **origin: object) -> ReportedRun:
+    """A drawn run with three errors in ten, a history, and what serving one of its networks takes."""
+    run = drawn_run(name, seed, 0.7, **origin)
+    costs = {"image_classifier": ServingCost(2_000_000, 1.25)}
+    return dataclasses.replace(run, histories={"image_classifier": HISTORY}, costs=costs)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +84,7 @@ def test_the_table_of_all_runs_has_their_figures(page: Element):
     assert rows[0][column] == f"{100 * draw_evaluation(0, 0.7).main.accuracy:.1f} %"
     assert rows[0][heading.index("parameters")] == "1,234"
     assert rows[0][heading.index("ONNX, MB")] == "2.0"
+    assert rows[0][heading.index("ms a row")] == "1.25"
     bold = [cell.text for cell in page.one("table", id="all-runs").all("td", class_="best")]
     assert max(row[column] for row in rows) in bold
 

@@ -6,14 +6,9 @@ import numpy as np
 import pytest
 
 from aisle_training.evaluation.measuring import Answers, break_down, measure
-from aisle_training.report.comparison import ReportedRun, compare
+from aisle_training.report.comparison import compare
 from aisle_training.report.wording import category_names, margin, summarize, summarize_run, worst_confusions
-from tests.support.drawn_evaluation import draw_answers, draw_evaluation
-
-
-def reported(name: str, seed: int = 0, accuracy: float = 0.9, **origin: object) -> ReportedRun:
-    """A drawn run."""
-    return ReportedRun(name, draw_evaluation(seed, accuracy, **origin), {}, None)
+from tests.support.drawn_evaluation import draw_answers, draw_evaluation, reported
 
 
 def test_a_summary_says_the_figures():
