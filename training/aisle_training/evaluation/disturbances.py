@@ -1,4 +1,4 @@
-"""What happens to pictures and titles outside of a catalogue: blur, darkness, poor JPEGs, typos, lost words.
+"""What happens to pictures and texts outside of a catalogue: blur, darkness, poor JPEGs, typos, lost words.
 
 A model is measured on inputs that were disturbed so, beside the same rows as they are. Every draw follows from
 the title alone, so two evaluations of a run, or of two runs on one split, disturb a product in the same way.
@@ -84,7 +84,7 @@ PICTURE_DISTURBANCES: Final[dict[str, Callable[[Pixels], Pixels]]] = {
     "darkened": darken_pictures,
     "as a poor JPEG": spoil_pictures,
 }
-TITLE_DISTURBANCES: Final[dict[str, Callable[[Sequence[str]], list[str]]]] = {
+TEXT_DISTURBANCES: Final[dict[str, Callable[[Sequence[str]], list[str]]]] = {
     "with typos": add_typos,
     "with words dropped": drop_words,
 }

@@ -5,7 +5,7 @@ import pytest
 
 from aisle_training.evaluation.disturbances import (
     PICTURE_DISTURBANCES,
-    TITLE_DISTURBANCES,
+    TEXT_DISTURBANCES,
     add_typos,
     blur_pictures,
     darken_pictures,
@@ -42,11 +42,11 @@ def test_blur_takes_detail_and_darkness_takes_light(pictures: np.ndarray):
     assert darken_pictures(pictures).max() == round(255 * 0.3)
 
 
-@pytest.mark.parametrize("name", TITLE_DISTURBANCES)
+@pytest.mark.parametrize("name", TEXT_DISTURBANCES)
 def test_disturbed_titles_are_repeatable(name: str):
     """The same titles are disturbed alike each time, some of them are, and an empty one stays empty."""
-    disturbed = TITLE_DISTURBANCES[name](TITLES)
-    assert disturbed == TITLE_DISTURBANCES[name](TITLES)
+    disturbed = TEXT_DISTURBANCES[name](TITLES)
+    assert disturbed == TEXT_DISTURBANCES[name](TITLES)
     assert disturbed != [" ".join(title.split()) for title in TITLES]
     assert [each for each, title in zip(disturbed, TITLES, strict=True) if not title] == [""]
 
