@@ -85,6 +85,7 @@ def test_the_evaluation_has_its_rows(trained: Trained):
         ("fusion_classifier", "picture and title", "picture blurred"),
         ("title_classifier", "title", "title with typos"),
         ("fusion_classifier", "picture and title", "title with words dropped"),
+        ("title_classifier", "title", "title without category words"),
         ("TF-IDF + linear SVM", "title", "as it is"),
         ("most frequent category", "nothing", "as it is"),
     ):

@@ -6,13 +6,14 @@ import dataclasses
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from aisle_training.baselines import predict_with_linear_svm
 from aisle_training.catalogue.catalogue import Catalogue, Product
 from aisle_training.catalogue.splits import read_split
+from aisle_training.category_words import mask_category_words
 from aisle_training.datasets import LabelledProducts, Labels, Progress, no_progress, select_split
 from aisle_training.evaluation.classifiers import Classifiers, Outputs
 from aisle_training.evaluation.disturbances import PICTURE_DISTURBANCES, TEXT_DISTURBANCES
@@ -119,9 +120,13 @@ def _disturb(encoder: Encoder, products: Sequence[Product], encoded: Encoded) ->
             yield f"{encoder.noun} {condition}", Encoded(change(encoded.array), encoded.present)
     elif isinstance(encoder, TextEncoder):
         texts = [encoder.text(product) for product in products]
-        for condition, change_texts in TEXT_DISTURBANCES.items():
-            token_ids = encoder.tokenizer.encode(change_texts(texts))
-            yield f"{encoder.noun} {condition}", Encoded(token_ids, np.any(token_ids != 0, axis=1))
+        disturbed = {condition: change_texts(texts) for condition, change_texts in TEXT_DISTURBANCES.items()}
+        paths = [product.category for product in products]
+        disturbed["without category words"] = list(map(mask_category_words, texts, paths))
+        for condition, changed in disturbed.items():
+            fields: list[dict[str, Any]] = [{encoder.recipe.field: text} for text in changed]
+            pairs = zip(products, fields, strict=True)
+            yield f"{encoder.noun} {condition}", encoder.encode([dataclasses.replace(one, **new) for one, new in pairs])
 
 
 def _measure_baselines(

@@ -21,8 +21,8 @@ def evaluate(run: Path, catalogue_folder: Path | None) -> None:
     """Measure the classifiers of RUN on its test split, beside simple baselines.
 
     Prints accuracy, macro-F1, calibration error (ECE) and coverage for each set of inputs: as they are, and on a draw of
-    products blurred, darkened, badly compressed, mistyped and cut short. Writes them to RUN/evaluation.json with all that
-    `aisle report` shows.
+    products blurred, darkened, badly compressed, mistyped, cut short and without the words of their category. Writes them
+    to RUN/evaluation.json with all that `aisle report` shows.
     """
     import logging
     import os
