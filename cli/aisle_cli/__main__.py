@@ -55,6 +55,11 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "Write a report on evaluated runs, side by side, as one HTML file that needs nothing else.",
         "training",
     ),
+    "category": Entry(
+        "aisle_training.commands.category:category",
+        "Add categories to a trained run from a few examples, without training it again.",
+        "training",
+    ),
     "export": Entry(
         "aisle_cli.export:export",
         "Export a trained run as models that a Triton-style server loads.",

@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aisle_protocol.generated import model_config_pb2 as pb
+from aisle_training.categories.added import AddedCategories, read_added
 from aisle_training.export.classifiers import (
     EMBEDDING_AND_PROBABILITIES,
     PROBABILITIES,
@@ -35,9 +36,10 @@ from aisle_training.export.savedmodel import open_savedmodel, write_savedmodel
 from aisle_training.export.serving_cost import ServingCost, measure_serving_cost, write_serving_costs
 from aisle_training.modalities.encoder import Encoder
 from aisle_training.modalities.registry import create_encoders
+from aisle_training.models.extended_classifier import extend_classifier
 from aisle_training.recipes.recipe import FUSION, AttributeRecipe
 from aisle_training.report.model_card import LICENCE_NOT_STATED, MODEL_CARD, ExportedEnsemble, render_model_card
-from aisle_training.runs import RunFolder
+from aisle_training.runs import RunFolder, write_labels
 
 _WRITERS: Final[dict[str, Callable[[Classifier, Path], None]]] = {"onnx": write_onnx, "savedmodel": write_savedmodel}
 _OPENERS: Final[dict[str, Callable[[Path], Network]]] = {"onnx": open_onnx, "savedmodel": open_savedmodel}
@@ -90,9 +92,10 @@ def export_run(
     if version < 1:
         raise ExportError(f"the version is {version}, expected 1 or more")
     _require_tensorflow()
-    recipe, labels = run.recipe(), run.labels()
+    recipe, added = run.recipe(), read_added(run)
+    labels = [*run.labels(), *(added.paths if added else [])]
     encoders = create_encoders(recipe, run.path)
-    classifiers = _load_classifiers(run, encoders)
+    classifiers = _load_classifiers(run, encoders, added)
     for name, classifier in classifiers.items():
         if classifier.dims_of("PROBABILITIES") != (len(labels),):
             raise ExportError(
@@ -100,12 +103,13 @@ def export_run(
             )
     comments = model_comments(encoders)
     with tempfile.TemporaryDirectory(prefix="aisle-export-") as folder:
-        staged = Path(folder)
+        staged, labels_path = Path(folder, "models"), Path(folder, run.labels_path.name)
+        write_labels(labels_path, labels)
         differences: dict[str, float] = {}
         costs: dict[str, ServingCost] = {}
         for name, classifier in classifiers.items():
             text = config_text(classifier_config(classifier, file_format), comments[name])
-            path = write_model(staged, name, version, text, labels=run.labels_path) / MODEL_FILES[file_format]
+            path = write_model(staged, name, version, text, labels=labels_path) / MODEL_FILES[file_format]
             _WRITERS[file_format](classifier, path)
             exported = _OPENERS[file_format](path)
             differences[name] = check_parity(classifier, exported)
@@ -124,8 +128,8 @@ def export_run(
         for config in ensemble_configs(encoders, len(labels), parameters):
             text = config_text(config, comments[config.name])
             # An ensemble's version is an empty folder, which git would not keep.
-            (write_model(staged, config.name, version, text, labels=run.labels_path) / ".gitkeep").touch()
-            card = render_model_card(run, _ensemble(config, classifiers), costs, licence)
+            (write_model(staged, config.name, version, text, labels=labels_path) / ".gitkeep").touch()
+            card = render_model_card(run, _ensemble(config, classifiers, len(labels)), costs, licence)
             (staged / config.name / MODEL_CARD).write_text(card, encoding="utf-8")
         _write_golden_files(staged, encoders, classifiers, labels)
         names = sorted(path.name for path in staged.iterdir())
@@ -138,12 +142,19 @@ def export_run(
         write_serving_costs(run.exported_path, costs)
 
 
-def _load_classifiers(run: RunFolder, encoders: Sequence[Encoder]) -> dict[str, Classifier]:
+def _load_classifiers(
+    run: RunFolder, encoders: Sequence[Encoder], added: AddedCategories | None
+) -> dict[str, Classifier]:
     """Load the classifiers of all modalities, and fusion where there are several, by the names of their models."""
+
+    def load(name: str, modality: str | None) -> Any:
+        model = run.load_classifier(name)
+        return extend_classifier(model, added.weights, modality) if added else model
+
     classifiers = {
         name: Classifier.of(
             name,
-            run.load_classifier(name),
+            load(name, encoder.name),
             [encoder.array_name],
             EMBEDDING_AND_PROBABILITIES,
             encoder.highest,
@@ -152,15 +163,14 @@ def _load_classifiers(run: RunFolder, encoders: Sequence[Encoder]) -> dict[str, 
         for name in [encoder.classifier]
     }
     if len(encoders) > 1:
-        model = run.load_classifier(FUSION)
-        classifiers[FUSION] = Classifier.of(FUSION, model, fusion_input_names(encoders), PROBABILITIES)
+        classifiers[FUSION] = Classifier.of(FUSION, load(FUSION, None), fusion_input_names(encoders), PROBABILITIES)
     return classifiers
 
 
-def _ensemble(config: pb.ModelConfig, classifiers: Collection[str]) -> ExportedEnsemble:
+def _ensemble(config: pb.ModelConfig, classifiers: Collection[str], classes: int) -> ExportedEnsemble:
     """Say of an ensemble what its model card needs."""
     steps = [step.model_name for step in config.ensemble_scheduling.step if step.model_name in classifiers]
-    return ExportedEnsemble(config.name, steps[-1], steps, [tensor.name for tensor in config.input])
+    return ExportedEnsemble(config.name, steps[-1], steps, [tensor.name for tensor in config.input], classes)
 
 
 def _write_preprocessor(staged: Path, version: int, encoder: Encoder, text: str) -> None:

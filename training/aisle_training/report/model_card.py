@@ -34,12 +34,14 @@ class ExportedEnsemble:
         classifier: The classifier whose probabilities it gives.
         networks: All classifiers that it runs.
         inputs: Its tensors.
+        classes: Number of categories, those that were added after training included.
     """
 
     name: str
     classifier: str
     networks: Sequence[str]
     inputs: Sequence[str]
+    classes: int
 
 
 def render_model_card(
@@ -68,7 +70,8 @@ def render_model_card(
     data = run.data()
     card = environment.get_template("model_card.md.jinja").render(
         name=ensemble.name,
-        classes=len(run.labels()),
+        classes=ensemble.classes,
+        added=ensemble.classes - len(run.labels()),
         inputs=ensemble.inputs,
         origin=_origin(run, data),
         evaluation=evaluation,

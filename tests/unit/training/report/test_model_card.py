@@ -1,5 +1,6 @@
 """Model cards."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,7 +13,11 @@ from aisle_training.runs import RunFolder
 from tests.support.drawn_evaluation import CLASSES, ROWS, draw_evaluation
 
 PRODUCT = ExportedEnsemble(
-    "product_categorizer", "fusion_classifier", ["image_classifier", "fusion_classifier"], ["IMAGE", "TITLE"]
+    "product_categorizer",
+    "fusion_classifier",
+    ["image_classifier", "fusion_classifier"],
+    ["IMAGE", "TITLE"],
+    len(CLASSES),
 )
 
 
@@ -60,7 +65,7 @@ def test_a_card_gives_the_figures_of_its_own_classifier(run: RunFolder):
 def test_a_card_says_nothing_of_other_models(run: RunFolder):
     """The card of the picture's ensemble has the picture's figures, one input, and no cost of the fusion."""
     run.evaluation_path.write_text(draw_evaluation().to_json(), encoding="utf-8")
-    ensemble = ExportedEnsemble("image_categorizer", "image_classifier", ["image_classifier"], ["IMAGE"])
+    ensemble = ExportedEnsemble("image_categorizer", "image_classifier", ["image_classifier"], ["IMAGE"], len(CLASSES))
     card = render_model_card(run, ensemble, {})
     assert "| picture | as it is |" in card
     assert "picture and title" not in card
@@ -86,6 +91,14 @@ def test_a_card_holds_no_markup_of_strangers_and_no_place(run: RunFolder):
     assert r"\<b\>us" in card
     assert "/home/someone" not in card
     assert "\n\n\n" not in card
+
+
+def test_added_categories_are_told(run: RunFolder):
+    """A card of a model to which categories were added says how many, and that the figures are without them."""
+    grown = dataclasses.replace(PRODUCT, classes=len(CLASSES) + 2)
+    assert f"each of {len(CLASSES) + 2} categories" in render_model_card(run, grown, {})
+    assert "- 2 of the categories were added from examples" in render_model_card(run, grown, {})
+    assert "were added" not in render_model_card(run, PRODUCT, {})
 
 
 def test_serving_costs_are_read_back(tmp_path: Path):
