@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from aisle_training.calibration import fit_temperature, scale_probabilities
 from aisle_training.datasets import Flags, LabelledProducts, Labels, Pixels
 from aisle_training.fitting import fit_model
 from aisle_training.metrics import expected_calibration_error
-from aisle_training.models.batch_norm import recalibrate_batch_norms
+from aisle_training.models.batch_norm import measure_batch_norms, recalibrate_batch_norms
 from aisle_training.models.fusion_classifier import FusionClassifier
 from aisle_training.models.image_classifier import ImageClassifier
 from aisle_training.models.title_classifier import TitleClassifier
@@ -32,7 +33,8 @@ from aisle_training.presence import PRESENCES, presence_view
 from aisle_training.recipes.recipe import Recipe, Schedule
 from aisle_training.runs import RunFolder
 
-RECALIBRATION_PICTURES: Final = 1024
+# Over which the statistics of batch normalisations are measured.
+STATISTICS_PICTURES: Final = 1024
 
 log = logging.getLogger(__name__)
 
@@ -61,19 +63,41 @@ def train_image_classifier(
     numbers = recipe.image
     keras.utils.set_random_seed(recipe.seed)
     model = ImageClassifier(
-        classes, numbers.picture_size, numbers.network, numbers.width, numbers.dropout, weights=weights
+        classes,
+        numbers.picture_size,
+        numbers.network,
+        numbers.width,
+        numbers.dropout,
+        weights=weights,
+        flip_average=numbers.flip_average,
     )
     present = np.flatnonzero(inputs["train"].image_present)
     pixels, labels = inputs["train"].pixels[present], inputs["train"].rows.labels[present]
+    some = pixels[np.random.default_rng(recipe.seed).permutation(len(pixels))[:STATISTICS_PICTURES]]
+    scaled = some.astype(np.float32) / 127.5 - 1.0
     if weights is not None:
-        some = np.random.default_rng(recipe.seed).permutation(len(pixels))[:RECALIBRATION_PICTURES]
-        recalibrate_batch_norms(model.image_network, pixels[some].astype(np.float32) / 127.5 - 1.0)
+        recalibrate_batch_norms(model.image_network, scaled)
     batches = PictureBatches(
-        pixels, labels, numbers.schedule.batch_size, recipe.seed, flip=numbers.flip, shift=numbers.shift
+        pixels,
+        labels,
+        numbers.schedule.batch_size,
+        recipe.seed,
+        flip=numbers.flip,
+        shift=numbers.shift,
+        mixup=numbers.mixup,
+        classes=classes,
     )
     held_out = inputs["validation"].image_present
     validation = inputs["validation"].pixels[held_out], inputs["validation"].rows.labels[held_out]
-    _fit(run, "image_classifier", model, batches, validation, numbers.schedule)
+    _fit(
+        run,
+        "image_classifier",
+        model,
+        batches,
+        validation,
+        numbers.schedule,
+        on_average=lambda: measure_batch_norms(model.image_network, scaled),
+    )
     probabilities = model.predict(validation[0], batch_size=256, verbose=0)["PROBABILITIES"]
     model.set_temperature(calibrate(run, "image_classifier", probabilities, validation[1]))
     run.save_classifier("image_classifier", model)
@@ -190,7 +214,13 @@ def calibrate(run: RunFolder, name: str, probabilities: Floats, labels: Labels) 
 
 
 def _fit(
-    run: RunFolder, name: str, model: Any, batches: ShuffledBatches, validation: tuple[Any, Any], schedule: Schedule
+    run: RunFolder,
+    name: str,
+    model: Any,
+    batches: ShuffledBatches,
+    validation: tuple[Any, Any],
+    schedule: Schedule,
+    on_average: Callable[[], object] = lambda: None,
 ) -> None:
     """Fit a classifier's logits with the places of this run."""
     history = fit_model(
@@ -201,6 +231,7 @@ def _fit(
         checkpoints=run.checkpoints_path / name,
         history_path=run.history_path(name),
         logs_path=run.logs_path(name),
+        on_average=on_average,
     )
     best = max(history, key=lambda epoch: epoch["val_accuracy"])
     log.info(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aisle_training.batches import FusionBatches, PictureBatches, augment_pictures, drop_tokens
+from aisle_training.batches import FusionBatches, PictureBatches, augment_pictures, drop_tokens, mix_pictures
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (10, 6, 6, 3), dtype=np.uint8)
 LABELS = np.arange(10, dtype=np.int32)
@@ -55,6 +55,25 @@ def test_shift_repeats_the_edge():
     """A picture of one colour stays what it is however it is shifted."""
     plain = np.full((5, 6, 6, 3), 77, dtype=np.uint8)
     np.testing.assert_array_equal(augment_pictures(plain, np.random.default_rng(0), flip=True, shift=3), plain)
+
+
+def test_mixed_pictures_are_labelled_with_their_shares():
+    """In a mixture each picture is seen as strongly as its class is labelled, and shares of all sizes occur."""
+    shades = np.arange(0, 200, 2)
+    plain = np.broadcast_to(shades[:, None, None, None], (100, 4, 4, 3)).astype(np.uint8)
+    mixed, targets = mix_pictures(plain, np.arange(100, dtype=np.int32), 100, np.random.default_rng(0), alpha=1.0)
+    assert (mixed.dtype, targets.dtype) == (np.uint8, np.float32)
+    np.testing.assert_allclose(targets.sum(axis=1), 1.0, atol=1e-6)
+    np.testing.assert_allclose(mixed[:, 0, 0, 0], targets @ shades, atol=0.5)
+    own = targets[np.arange(100), np.arange(100)]
+    assert (np.histogram(own, bins=4, range=(0, 1))[0] > 10).all()
+
+
+def test_batches_mix_when_asked():
+    """With mixup a batch's labels are shares for each class; without, they are class numbers."""
+    mixed = PictureBatches(PIXELS, LABELS, batch_size=4, seed=0, flip=True, shift=1, mixup=0.4, classes=10)
+    assert mixed[0][1].shape == (4, 10)
+    np.testing.assert_array_equal(mixed[0][1], mixed[0][1])
 
 
 def test_dropped_tokens_close_up():

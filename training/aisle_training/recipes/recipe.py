@@ -24,6 +24,9 @@ class Schedule:
         weight_decay: Of AdamW.
         label_smoothing: Probability that is taken from the true class and spread over all.
         patience: Epochs without a better validation accuracy after which training stops.
+        ema_momentum: Share of the old in a running average of the weights, renewed at each step; the average is what is
+            validated, kept and exported. 0 for none. It begins at the first step's weights, so 0.999 takes some 3,000
+            steps to forget them.
     """
 
     epochs: int
@@ -33,6 +36,7 @@ class Schedule:
     weight_decay: float = 0.01
     label_smoothing: float = 0.0
     patience: int = 3
+    ema_momentum: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,10 @@ class ImageRecipe:
         dropout: Fraction of the embedding dropped in training.
         flip: Whether half of the training pictures are mirrored left to right.
         shift: Training pictures are shifted by up to so many pixels each way; the edge is repeated.
+        mixup: Alpha of the Beta distribution from which the share of each training picture in its mixture with another
+            is drawn; 0 for pictures as they are.
+        flip_average: Whether the trained classifier answers with the mean for a picture and its mirror image, in twice
+            the time. Training is the same with and without.
     """
 
     schedule: Schedule
@@ -56,6 +64,8 @@ class ImageRecipe:
     dropout: float = 0.2
     flip: bool = True
     shift: int = 6
+    mixup: float = 0.0
+    flip_average: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The three classifiers as what is exported and served: names, shapes, types, and a file that gives the same again."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,43 @@ def test_image_classifier_is_saved_whole(tmp_path: Path, generator: np.random.Ge
     run.save_classifier("image_classifier", model)
     again = run.load_classifier("image_classifier").predict(pixels, verbose=0)
     np.testing.assert_allclose(again["PROBABILITIES"], outputs["PROBABILITIES"], rtol=1e-5)
+
+
+def test_flip_average_is_the_mean_of_two_looks(generator: np.random.Generator):
+    """With flip_average a picture and its mirror image get one answer: the mean of the embeddings of both."""
+    one = ImageClassifier(CLASSES, picture_size=16, network="convnet", width=0.25)
+    two = ImageClassifier(CLASSES, picture_size=16, network="convnet", width=0.25, flip_average=True)
+    two.set_weights(one.get_weights())
+    pixels = generator.integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    looks = [one.predict(view, verbose=0)["EMBEDDING"] for view in (pixels, pixels[:, :, ::-1])]
+    answer, mirrored = (two.predict(view, verbose=0) for view in (pixels, pixels[:, :, ::-1]))
+    assert np.abs(looks[0] - looks[1]).max() > 1e-3
+    np.testing.assert_allclose(answer["EMBEDDING"], (looks[0] + looks[1]) / 2, atol=1e-5)
+    for name, output in answer.items():
+        np.testing.assert_allclose(mirrored[name], output, atol=1e-5)
+    logits = [model.logits_model().predict(pixels, verbose=0) for model in (one, two)]
+    np.testing.assert_allclose(logits[1], logits[0], atol=1e-5)  # what is trained looks once
+
+
+def test_files_of_earlier_versions_are_loaded(tmp_path: Path, generator: np.random.Generator):
+    """A file that was written before an argument existed is loaded with the argument's default."""
+    model = ImageClassifier(CLASSES, picture_size=16, network="convnet", width=0.25)
+    run = RunFolder(tmp_path)
+    run.save_classifier("image_classifier", model)
+    path = run.classifier_path("image_classifier")
+    with zipfile.ZipFile(path) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    config = json.loads(entries["config.json"])
+    config["config"] = {
+        name: config["config"][name] for name in ("name", *["classes", "picture_size", "network", "width", "dropout"])
+    }
+    entries["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in entries.items():
+            file.writestr(name, content)
+    pixels = generator.integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    again = run.load_classifier("image_classifier").predict(pixels, verbose=0)
+    np.testing.assert_allclose(again["PROBABILITIES"], model.predict(pixels, verbose=0)["PROBABILITIES"], rtol=1e-5)
 
 
 def test_mobilenet_takes_other_picture_sizes():
