@@ -17,7 +17,6 @@ from aisle_training.batches import (
     FusionBatches,
     PictureBatches,
     ShuffledBatches,
-    TitleBatches,
     TokenIds,
     fusion_inputs,
 )
@@ -28,10 +27,12 @@ from aisle_training.metrics import expected_calibration_error
 from aisle_training.models.batch_norm import measure_batch_norms, recalibrate_batch_norms
 from aisle_training.models.fusion_classifier import FusionClassifier
 from aisle_training.models.image_classifier import ImageClassifier
-from aisle_training.models.title_classifier import TitleClassifier
+from aisle_training.preprocessing.title_normalization import is_blank
+from aisle_training.preprocessing.titles import TitleTokenizer
 from aisle_training.presence import PRESENCES, presence_view
 from aisle_training.recipes.recipe import Recipe, Schedule
 from aisle_training.runs import RunFolder
+from aisle_training.title_training import build_title_classifier, make_title_batches, train_members
 
 # Over which the statistics of batch normalisations are measured.
 STATISTICS_PICTURES: Final = 1024
@@ -92,7 +93,7 @@ def train_image_classifier(
     _fit(
         run,
         "image_classifier",
-        model,
+        model.logits_model(),
         batches,
         validation,
         numbers.schedule,
@@ -104,32 +105,24 @@ def train_image_classifier(
 
 
 def train_title_classifier(
-    recipe: Recipe, run: RunFolder, inputs: dict[str, SplitInputs], classes: int, vocabulary_size: int
+    recipe: Recipe, run: RunFolder, inputs: dict[str, SplitInputs], classes: int, tokenizer: TitleTokenizer
 ) -> None:
     """Train, calibrate and save the title classifier, on the rows that have a title."""
     numbers = recipe.title
     keras.utils.set_random_seed(recipe.seed)
-    model = TitleClassifier(
-        classes,
-        vocabulary_size,
-        numbers.length,
-        numbers.network,
-        numbers.token_size,
-        numbers.filters,
-        numbers.embedding_size,
-        numbers.dropout,
-    )
-    present = inputs["train"].rows.title_present
-    batches = TitleBatches(
-        inputs["train"].token_ids[present],
-        inputs["train"].rows.labels[present],
-        numbers.schedule.batch_size,
-        recipe.seed,
-        token_dropout=numbers.token_dropout,
-    )
+    model = build_title_classifier(numbers, classes, tokenizer.vocabulary_size)
+    titled = [product for product in inputs["train"].rows.products if not is_blank(product.title)]
+    titles, paths = [product.title for product in titled], [product.category for product in titled]
+    labels = inputs["train"].rows.labels[inputs["train"].rows.title_present]
     held_out = inputs["validation"].rows.title_present
     validation = inputs["validation"].token_ids[held_out], inputs["validation"].rows.labels[held_out]
-    _fit(run, "title_classifier", model, batches, validation, numbers.schedule)
+
+    def train_member(member: int, network: Any, seed: int) -> None:
+        batches = make_title_batches(numbers, tokenizer, titles, paths, labels, seed)
+        name = f"title_classifier_{member}" if member else "title_classifier"
+        _fit(run, name, network, batches, validation, numbers.schedule)
+
+    train_members(model, train_member, recipe.seed)
     probabilities = model.predict(validation[0], batch_size=256, verbose=0)["PROBABILITIES"]
     model.set_temperature(calibrate(run, "title_classifier", probabilities, validation[1]))
     run.save_classifier("title_classifier", model)
@@ -172,7 +165,7 @@ def train_fusion_classifier(recipe: Recipe, run: RunFolder, inputs: dict[str, Sp
         {name: np.concatenate([part[name] for part in stacked]) for name in stacked[0]},
         np.concatenate([held_out.rows.labels[view[0]] for view in views.values()]),
     )
-    _fit(run, "fusion_classifier", model, batches, validation, numbers.schedule)
+    _fit(run, "fusion_classifier", model.logits_model(), batches, validation, numbers.schedule)
     for (name, presence), view, part in zip(PRESENCES.items(), views.values(), stacked, strict=True):
         if not len(view[0]):
             continue
@@ -222,9 +215,9 @@ def _fit(
     schedule: Schedule,
     on_average: Callable[[], object] = lambda: None,
 ) -> None:
-    """Fit a classifier's logits with the places of this run."""
+    """Fit what gives a classifier's logits with the places of this run."""
     history = fit_model(
-        model.logits_model(),
+        model,
         batches,
         validation,
         schedule,

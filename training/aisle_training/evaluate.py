@@ -93,7 +93,7 @@ def evaluate(run: RunFolder, catalogue: Catalogue, on_progress: Progress = no_pr
     split_by_id = read_split(run.split_path, catalogue)
     train, test = (select_split(products, split_by_id, split, classes) for split in ("train", "test"))
     pixels, image_present = decode_pictures(test.products, recipe.image.picture_size, on_progress)
-    token_ids = TitleTokenizer.load(run.tokenizer_path, recipe.title.length).encode(test.titles)
+    token_ids = TitleTokenizer.load(run.tokenizer_path, recipe.title.token_ids).encode(test.titles)
     title_present = test.title_present
 
     image = image_classifier.predict(pixels, batch_size=256, verbose=0)

@@ -29,6 +29,7 @@ from aisle_training.datasets import Progress, decode_pictures, no_progress, sele
 from aisle_training.preprocessing.titles import TitleTokenizer
 from aisle_training.recipes.recipe import Recipe
 from aisle_training.runs import RunFolder
+from aisle_training.title_training import learn_tokenizer
 
 
 def train(
@@ -71,9 +72,8 @@ def train(
     run.write_labels(classes)
 
     if not run.tokenizer_path.is_file():
-        titles = [title for title in rows["train"].titles if title.strip()]
-        TitleTokenizer.train(titles, recipe.title.vocabulary_size, recipe.title.length).save(run.tokenizer_path)
-    tokenizer = TitleTokenizer.load(run.tokenizer_path, recipe.title.length)
+        learn_tokenizer(recipe.title, rows["train"].titles).save(run.tokenizer_path)
+    tokenizer = TitleTokenizer.load(run.tokenizer_path, recipe.title.token_ids)
     pixels, image_present = decode_pictures(
         [product for part in rows.values() for product in part.products], recipe.image.picture_size, on_progress
     )
@@ -84,7 +84,7 @@ def train(
     if not run.classifier_path("image_classifier").is_file():
         train_image_classifier(recipe, run, inputs, len(classes), weights)
     if not run.classifier_path("title_classifier").is_file():
-        train_title_classifier(recipe, run, inputs, len(classes), tokenizer.vocabulary_size)
+        train_title_classifier(recipe, run, inputs, len(classes), tokenizer)
     if not run.classifier_path("fusion_classifier").is_file():
         train_fusion_classifier(recipe, run, inputs, len(classes))
     shutil.rmtree(run.checkpoints_path, ignore_errors=True)

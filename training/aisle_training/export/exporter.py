@@ -32,7 +32,7 @@ from aisle_training.runs import RunFolder
 # What each python model is made of: these files of `preprocessing`, the first of them as `model.py`.
 _PREPROCESS_FILES: Final = {
     "image_preprocess": ("image_preprocess.py", "images.py", "product_rows.py", "title_normalization.py"),
-    "title_preprocess": ("title_preprocess.py", "titles.py", "product_rows.py", "title_normalization.py"),
+    "title_preprocess": ("title_preprocess.py", "titles.py", "title_ngrams.py", "product_rows.py", "title_normalization.py"),
 }
 _WRITERS: Final[dict[str, Callable[[Classifier, Path], None]]] = {"onnx": write_onnx, "savedmodel": write_savedmodel}
 _OPENERS: Final[dict[str, Callable[[Path], Network]]] = {"onnx": open_onnx, "savedmodel": open_savedmodel}

@@ -10,7 +10,12 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="aisle")
 class MaskPadding(keras.layers.Layer):  # type: ignore[misc]
-    """Set the vectors of padding (token id 0) to zero."""
+    """Set the vectors of padding (token id 0) to zero; a Keras mask ends here, for nothing is left to be masked."""
+
+    supports_masking = True
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+        """Hand no mask on."""
 
     def call(self, inputs: tuple[Any, Any]) -> Any:
         """Mask row by row.

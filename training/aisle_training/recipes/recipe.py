@@ -82,6 +82,15 @@ class TitleRecipe:
         embedding_size: Size of the embedding.
         dropout: Fraction dropped in training, in the network and before the logits.
         token_dropout: Fraction of the tokens of a training title that are taken out, anew in every epoch.
+        ngrams: Character n-grams that get an id, at most; 0 for a network without them.
+        shortest_ngram: Characters of the shortest n-grams.
+        longest_ngram: Characters of the longest.
+        ngram_length: N-grams of a title, padded or cut.
+        members: Networks that are trained alike but for what is drawn, and whose logits are averaged.
+        masked_titles: Fraction of the training titles that are read without the words of their category.
+        unreadable_titles: Fraction of the training titles that are read as if in an unknown script; all classes are then
+            equally right.
+        preset: The KerasHub preset that the network "bert" starts from: a name, or a folder.
     """
 
     schedule: Schedule
@@ -93,6 +102,19 @@ class TitleRecipe:
     embedding_size: int = 256
     dropout: float = 0.4
     token_dropout: float = 0.1
+    ngrams: int = 0
+    shortest_ngram: int = 3
+    longest_ngram: int = 5
+    ngram_length: int = 160
+    members: int = 1
+    masked_titles: float = 0.0
+    unreadable_titles: float = 0.0
+    preset: str = ""
+
+    @property
+    def token_ids(self) -> int:
+        """Ids of a title: those of its subwords, and those of its n-grams."""
+        return self.length + (self.ngram_length if self.ngrams else 0)
 
 
 @dataclass(frozen=True)
