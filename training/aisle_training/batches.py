@@ -7,7 +7,7 @@ have seen. `fit` must be told `shuffle=False`: the order is drawn here.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,76 +171,99 @@ class TitleBatches(ShuffledBatches):
         return token_ids, shares
 
 
-class FusionBatches(ShuffledBatches):
-    """Embeddings, flags and labels; some rows lose their picture, some their title, none loses both.
+class ArrayBatches(ShuffledBatches):
+    """Rows and labels as they are.
 
     Args:
-        image_embeddings: float32 [rows, size].
-        title_embeddings: float32 [rows, size].
-        image_present: Whether each row has a picture, [rows].
-        title_present: Whether each row has a title, [rows].
+        array: [rows, ...].
+        labels: int32 [rows].
+        batch_size: Rows in a batch.
+        seed: Of the order.
+    """
+
+    def __init__(self, array: npt.NDArray[Any], labels: Labels, batch_size: int, seed: int) -> None:
+        super().__init__(len(labels), batch_size, seed)
+        self._array = array
+        self._labels = labels
+
+    def _make_batch(
+        self, chosen: npt.NDArray[np.int64], generator: np.random.Generator
+    ) -> tuple[npt.NDArray[Any], Labels]:
+        return self._array[chosen], self._labels[chosen]
+
+
+class FusionBatches(ShuffledBatches):
+    """Embeddings, flags and labels; some rows lose some of their inputs, none loses all.
+
+    Args:
+        embeddings: By modality, float32 [rows, size].
+        present: By modality, which rows have it, [rows].
         labels: int32 [rows].
         batch_size: Rows in a batch.
         seed: Of all that is drawn.
-        image_missing: Fraction of the rows that lose their picture, if they have a title.
-        title_missing: Fraction of the rows that lose their title, if they have a picture.
+        missing: Fraction of the rows with several inputs that lose one or more.
     """
 
     def __init__(
         self,
-        image_embeddings: Floats,
-        title_embeddings: Floats,
-        image_present: Flags,
-        title_present: Flags,
+        embeddings: Mapping[str, Floats],
+        present: Mapping[str, Flags],
         labels: Labels,
         batch_size: int,
         seed: int,
         *,
-        image_missing: float,
-        title_missing: float,
+        missing: float,
     ) -> None:
         super().__init__(len(labels), batch_size, seed)
-        self._embeddings = image_embeddings, title_embeddings
-        self._present = image_present, title_present
+        self._embeddings = embeddings
+        self._present = np.stack([present[name] for name in embeddings], axis=1)
         self._labels = labels
-        self._missing = image_missing, title_missing
+        self._missing = missing
 
     def _make_batch(
         self, chosen: npt.NDArray[np.int64], generator: np.random.Generator
     ) -> tuple[dict[str, Floats], Labels]:
-        image_present, title_present = (present[chosen] for present in self._present)
-        draw = generator.random(len(chosen))
-        without_image = (draw < self._missing[0]) & title_present
-        without_title = (draw >= 1.0 - self._missing[1]) & image_present
+        left = drop_inputs(self._present[chosen], generator, self._missing)
         inputs = fusion_inputs(
-            self._embeddings[0][chosen],
-            self._embeddings[1][chosen],
-            image_present & ~without_image,
-            title_present & ~without_title,
+            {name: rows[chosen] for name, rows in self._embeddings.items()},
+            {name: left[:, place] for place, name in enumerate(self._embeddings)},
         )
         return inputs, self._labels[chosen]
 
 
-def fusion_inputs(
-    image_embeddings: Floats, title_embeddings: Floats, image_present: Flags, title_present: Flags
-) -> dict[str, Floats]:
+def fusion_inputs(embeddings: Mapping[str, Floats], present: Mapping[str, Flags]) -> dict[str, Floats]:
     """Name the inputs of a `FusionClassifier`.
 
     Args:
-        image_embeddings: float32 [rows, size].
-        title_embeddings: float32 [rows, size].
-        image_present: [rows].
-        title_present: [rows].
+        embeddings: By modality, float32 [rows, size].
+        present: By modality, [rows].
 
     Returns:
         The dictionary that the classifier takes; flags are float32 [rows, 1].
     """
-    return {
-        "IMAGE_EMBEDDING": image_embeddings,
-        "TITLE_EMBEDDING": title_embeddings,
-        "IMAGE_PRESENT": image_present.astype(np.float32)[:, None],
-        "TITLE_PRESENT": title_present.astype(np.float32)[:, None],
+    return {f"{name.upper()}_EMBEDDING": rows for name, rows in embeddings.items()} | {
+        f"{name.upper()}_PRESENT": present[name].astype(np.float32)[:, None] for name in embeddings
     }
+
+
+def drop_inputs(present: Flags, generator: np.random.Generator, fraction: float) -> Flags:
+    """Take inputs away from some rows: which are left is drawn from all sets that are neither empty nor whole.
+
+    Args:
+        present: Which inputs each row has, [rows, inputs]; not changed.
+        generator: Where the draws come from.
+        fraction: Of the rows that have several inputs.
+
+    Returns:
+        Which are left, [rows, inputs].
+    """
+    rows, inputs = present.shape
+    sets = np.arange(1, 2**inputs)[:, None] >> np.arange(inputs) & 1 == 1
+    possible = ~(sets[None] & ~present[:, None]).any(axis=2) & (sets.sum(axis=1) < present.sum(axis=1)[:, None])
+    drawn = sets[np.argmax(generator.random((rows, len(sets))) * possible, axis=1)]
+    loses = (generator.random(rows) < fraction) & possible.any(axis=1)
+    left: Flags = np.where(loses[:, None], drawn, present)
+    return left
 
 
 def augment_pictures(pixels: Pixels, generator: np.random.Generator, *, flip: bool, shift: int) -> Pixels:

@@ -51,7 +51,7 @@ def mask_category_words(title: str, path: Sequence[str]) -> str:
 
 def _name_words(path: Sequence[str]) -> frozenset[str]:
     """The stems of the words of a path's names; of names of several words, also all of them as one."""
-    names = set()
+    names: set[str] = set()
     for name in path:
         stems = [_stem(word) for word in _WORD.findall(normalize_title(name))]
         names.update(stem for stem in stems if len(stem) > 1 and stem not in _JOINING)

@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from aisle_training.batches import FusionBatches, PictureBatches, TitleBatches, TitleVariant, augment_pictures, drop_tokens, mix_pictures
+from aisle_training.batches import (
+    FusionBatches,
+    PictureBatches,
+    TitleBatches,
+    TitleVariant,
+    augment_pictures,
+    drop_inputs,
+    drop_tokens,
+    mix_pictures,
+)
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (10, 6, 6, 3), dtype=np.uint8)
 LABELS = np.arange(10, dtype=np.int32)
@@ -93,29 +102,33 @@ def test_dropped_tokens_close_up():
     assert token_ids[60, 4] == 7
 
 
-def test_no_row_loses_both_inputs():
-    """In training a row may lose its picture or its title, never both, and never the only one it has."""
-    rows = 400
-    image_present = np.arange(rows) % 10 != 0
-    title_present = np.arange(rows) % 10 != 1
-    batches = FusionBatches(
-        np.zeros((rows, 2), dtype=np.float32),
-        np.zeros((rows, 2), dtype=np.float32),
-        image_present,
-        title_present,
-        np.arange(rows, dtype=np.int32),
-        batch_size=rows,
-        seed=0,
-        image_missing=0.3,
-        title_missing=0.3,
-    )
+def test_no_row_loses_all_inputs():
+    """In training a row may lose some of its inputs, never all, and never the only one it has."""
+    rows = 600
+    present = {
+        "image": np.arange(rows) % 10 != 0,
+        "title": np.arange(rows) % 10 != 1,
+        "brand": np.arange(rows) % 10 < 2,
+    }
+    embeddings = {name: np.zeros((rows, 2), dtype=np.float32) for name in present}
+    labels = np.arange(rows, dtype=np.int32)
+    batches = FusionBatches(embeddings, present, labels, batch_size=rows, seed=0, missing=0.6)
     inputs, labels = batches[0]
-    image, title = inputs["IMAGE_PRESENT"][:, 0], inputs["TITLE_PRESENT"][:, 0]
-    assert ((image + title) >= 1).all()
-    assert (image <= image_present[labels]).all()
-    assert (title <= title_present[labels]).all()
-    assert 80 < (image == 0).sum() < 220
-    assert 80 < (title == 0).sum() < 220
+    left = {name: inputs[f"{name.upper()}_PRESENT"][:, 0] for name in present}
+    assert (sum(left.values()) >= 1).all()
+    for name, flags in left.items():
+        assert (flags <= present[name][labels]).all()
+    lost = sum(flags != present[name][labels] for name, flags in left.items()) > 0
+    assert 0.5 < lost.mean() < 0.7
+
+
+def test_sets_of_inputs_are_drawn_alike():
+    """Of three inputs, each of the six sets that are neither empty nor whole is left as often as the others."""
+    left = drop_inputs(np.ones((6000, 3), dtype=np.bool_), np.random.default_rng(0), fraction=1.0)
+    sets, counts = np.unique(left, axis=0, return_counts=True)
+    assert len(sets) == 6
+    assert counts.min() > 850
+    assert counts.max() < 1150
 
 
 def test_titles_are_read_in_variants():

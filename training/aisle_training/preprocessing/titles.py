@@ -49,7 +49,7 @@ class TitleTokenizer:
         ngrams: The n-grams that get ids; None for none.
 
     Raises:
-        ValueError: The n-grams leave no place for subwords.
+        ValueError: The n-grams leave no place for subwords, or the tokenizer has no unknown token.
     """
 
     def __init__(self, tokenizer: Tokenizer, length: int, ngrams: NgramVocabulary | None = None) -> None:
@@ -60,7 +60,10 @@ class TitleTokenizer:
         self._tokenizer.enable_truncation(subword_length)
         self._tokenizer.enable_padding(length=subword_length, pad_id=PADDING_ID, pad_token=PADDING)
         self._ngrams = ngrams
-        self.unknown_id = int(self._tokenizer.token_to_id(UNKNOWN))
+        unknown_id = tokenizer.token_to_id(UNKNOWN)
+        if unknown_id is None:
+            raise ValueError(f"the tokenizer has no token {UNKNOWN}, expected one for what it does not know")
+        self.unknown_id = unknown_id
         self.length = length
         self.subword_length = subword_length
 

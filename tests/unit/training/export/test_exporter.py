@@ -23,7 +23,8 @@ from aisle_training.recipes.tiny import RECIPE
 from aisle_training.runs import RunFolder
 from tests.support.untrained_run import LABELS, write_untrained_run
 
-CLASSES, SIZE, LENGTH = len(LABELS), RECIPE.image.picture_size, RECIPE.title.length
+CLASSES = len(LABELS)
+SIZE, LENGTH = RECIPE.modalities["image"].picture_size, RECIPE.modalities["title"].length
 IMAGE_EMBEDDING, TITLE_EMBEDDING = 64, 32
 
 # name -> (inputs, outputs), each name -> (data type, dims). A public interface.
@@ -160,7 +161,9 @@ def test_files(onnx_repository: Path) -> None:
     expected |= {f"{name}/labels.txt" for name in TABLE if not name.endswith("_preprocess")}
     expected |= {f"{name}/1/model.onnx" for name in CLASSIFIERS}
     expected |= {f"image_preprocess/1/{module}" for module in modules | {"images.py"}}
-    expected |= {f"title_preprocess/1/{module}" for module in modules | {"titles.py", "title_ngrams.py", "tokenizer.json"}}
+    expected |= {
+        f"title_preprocess/1/{module}" for module in modules | {"titles.py", "title_ngrams.py", "tokenizer.json"}
+    }
     expected |= {f"{name}/1/.gitkeep" for name in TABLE if name.endswith("_categorizer")}
     assert {file for file in files_of(onnx_repository) if "__pycache__" not in file} == expected
 

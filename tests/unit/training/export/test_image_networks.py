@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from aisle_training.export.classifiers import Classifier
+from aisle_training.export.classifiers import EMBEDDING_AND_PROBABILITIES, Classifier
 from aisle_training.export.onnx_file import open_onnx, write_onnx
 from aisle_training.export.parity import check_parity
 from aisle_training.export.savedmodel import open_savedmodel, write_savedmodel
@@ -19,7 +19,7 @@ def test_exported_networks_answer_alike(tmp_path: Path, flip_average: bool):
     keras.utils.set_random_seed(0)
     model = ImageClassifier(4, picture_size=32, network="convnet", width=0.25, flip_average=flip_average)
     model.set_weights([2.0 * weight for weight in model.get_weights()])
-    classifier = Classifier.of("image_classifier", model)
+    classifier = Classifier.of("image_classifier", model, ["PIXELS"], EMBEDDING_AND_PROBABILITIES, highest=255)
     write_onnx(classifier, tmp_path / "model.onnx")
     write_savedmodel(classifier, tmp_path / "model.savedmodel")
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)

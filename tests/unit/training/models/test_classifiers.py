@@ -1,4 +1,4 @@
-"""The three classifiers as what is exported and served: names, shapes, types, and a file that gives the same again."""
+"""The classifiers as what is exported and served: names, shapes, types, and a file that gives the same again."""
 
 import json
 import zipfile
@@ -182,7 +182,7 @@ def test_unknown_title_network_is_refused():
 @pytest.mark.parametrize("missing", ["IMAGE", "TITLE"])
 def test_missing_embedding_has_no_influence(missing: str, generator: np.random.Generator):
     """With its flag at 0, whatever stands in an embedding leaves the probabilities as they are, NaN included."""
-    model = FusionClassifier(CLASSES, image_embedding_size=6, title_embedding_size=4, hidden_size=8)
+    model = FusionClassifier(CLASSES, {"title": 4, "image": 6}, hidden_size=8)
     # Trained values: at the start the layers that follow are too plain to tell a leak from none.
     model.set_weights([generator.normal(1.0, 0.1, weight.shape) for weight in model.get_weights()])
     inputs = {
@@ -201,7 +201,7 @@ def test_missing_embedding_has_no_influence(missing: str, generator: np.random.G
 
 def test_fusion_temperature_is_set_for_its_inputs_alone(tmp_path: Path, generator: np.random.Generator):
     """The temperature for a missing title changes rows without a title and no others, also after saving."""
-    model = FusionClassifier(CLASSES, image_embedding_size=6, title_embedding_size=4, hidden_size=8)
+    model = FusionClassifier(CLASSES, {"title": 4, "image": 6}, hidden_size=8)
     inputs = {
         "IMAGE_EMBEDDING": generator.normal(size=(2, 6)).astype(np.float32),
         "TITLE_EMBEDDING": generator.normal(size=(2, 4)).astype(np.float32),
@@ -209,7 +209,7 @@ def test_fusion_temperature_is_set_for_its_inputs_alone(tmp_path: Path, generato
         "TITLE_PRESENT": np.array([[1], [0]], dtype=np.float32),
     }
     before = model.predict(inputs, verbose=0)["PROBABILITIES"]
-    model.set_temperature(50.0, image_present=True, title_present=False)
+    model.set_temperature(50.0, ["image"])
     run = RunFolder(tmp_path)
     run.save_classifier("fusion_classifier", model)
     after = run.load_classifier("fusion_classifier").predict(inputs, verbose=0)["PROBABILITIES"]
@@ -221,8 +221,8 @@ def test_fusion_starts_from_what_the_classifiers_know(generator: np.random.Gener
     """Untrained, fusion with one input missing is the other's classifier, and with both it multiplies their votes."""
     image = ImageClassifier(CLASSES, picture_size=32, network="convnet", width=0.25)
     title = TitleClassifier(CLASSES, vocabulary_size=50, length=12, token_size=8, filters=8, embedding_size=16)
-    fusion = FusionClassifier(CLASSES, image.embedding_size, title.embedding_size, hidden_size=8)
-    fusion.start_from(image, title)
+    fusion = FusionClassifier(CLASSES, {"image": image.embedding_size, "title": title.embedding_size}, hidden_size=8)
+    fusion.start_from({"image": image, "title": title})
     of_image = image.predict(generator.integers(0, 256, (3, 32, 32, 3), dtype=np.uint8), verbose=0)
     of_title = title.predict(generator.integers(1, 50, (3, 12), dtype=np.int32), verbose=0)
     product = of_image["PROBABILITIES"] * of_title["PROBABILITIES"]

@@ -1,4 +1,4 @@
-"""What the title recipe says, made: the tokenizer, the classifier, and the batches that train it."""
+"""What the recipe of a text says, made: the tokenizer, the classifier, and the batches that train it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Any, Final
 from aisle_training.batches import TitleBatches, TitleVariant, TokenIds
 from aisle_training.category_words import mask_category_words
 from aisle_training.datasets import Labels
-from aisle_training.models.title_classifier import TitleClassifier
 from aisle_training.preprocessing.titles import TitleTokenizer
-from aisle_training.recipes.recipe import TitleRecipe
+from aisle_training.recipes.recipe import TextRecipe
 
 # A letter that no tokenizer has seen in a shop's titles: a cuneiform sign.
 _UNSEEN_LETTER: Final = "\U00012000"
 
 
-def learn_tokenizer(numbers: TitleRecipe, titles: Sequence[str]) -> TitleTokenizer:
+def learn_tokenizer(numbers: TextRecipe, titles: Sequence[str]) -> TitleTokenizer:
     """Learn the tokenizer of a recipe from the training titles; that of a preset is taken as it is.
 
     Args:
@@ -41,14 +40,21 @@ def learn_tokenizer(numbers: TitleRecipe, titles: Sequence[str]) -> TitleTokeniz
     )
 
 
-def build_title_classifier(numbers: TitleRecipe, classes: int, vocabulary_size: int) -> TitleClassifier:
+def build_title_classifier(numbers: TextRecipe, classes: int, vocabulary_size: int, name: str) -> Any:
     """Build the classifier of a recipe, untrained but for what a preset brings.
 
     Args:
         numbers: The recipe.
         classes: Number of categories.
         vocabulary_size: Of the tokenizer.
+        name: Of the classifier.
+
+    Returns:
+        A `TitleClassifier`.
     """
+    # Keras takes seconds to import.
+    from aisle_training.models.title_classifier import TitleClassifier
+
     backbone = None
     if numbers.preset:
         from aisle_training.models.bert_preset import load_bert_backbone
@@ -66,6 +72,7 @@ def build_title_classifier(numbers: TitleRecipe, classes: int, vocabulary_size: 
         numbers.token_ids - numbers.length,
         numbers.members,
         backbone.get_config() if backbone is not None else None,
+        name=name,
     )
     if backbone is not None:
         model.start_from(backbone)
@@ -73,11 +80,13 @@ def build_title_classifier(numbers: TitleRecipe, classes: int, vocabulary_size: 
 
 
 def make_title_batches(
-    numbers: TitleRecipe,
+    numbers: TextRecipe,
     tokenizer: TitleTokenizer,
     titles: Sequence[str],
     paths: Sequence[tuple[str, ...]],
+    token_ids: TokenIds,
     labels: Labels,
+    classes: int,
     seed: int,
 ) -> TitleBatches:
     """Make the training titles into batches, with the variants that the recipe asks for.
@@ -87,17 +96,18 @@ def make_title_batches(
         tokenizer: That `learn_tokenizer` gave.
         titles: Titles as typed, none blank.
         paths: The category path of each.
+        token_ids: Of each, int32 [rows, length].
         labels: The class of each, int32 [rows].
+        classes: Number of categories.
         seed: Of all that is drawn.
     """
     variants = []
-    if numbers.masked_titles:
+    if numbers.masked:
         masked = [mask_category_words(title, path) for title, path in zip(titles, paths, strict=True)]
-        variants.append(TitleVariant(tokenizer.encode(masked), numbers.masked_titles))
-    if numbers.unreadable_titles:
+        variants.append(TitleVariant(tokenizer.encode(masked), numbers.masked))
+    if numbers.unreadable:
         unreadable = tokenizer.encode([unreadable_title(title) for title in titles])
-        variants.append(TitleVariant(unreadable, numbers.unreadable_titles, keeps_label=False))
-    token_ids: TokenIds = tokenizer.encode(titles)
+        variants.append(TitleVariant(unreadable, numbers.unreadable, keeps_label=False))
     return TitleBatches(
         token_ids,
         labels,
@@ -106,7 +116,7 @@ def make_title_batches(
         token_dropout=numbers.token_dropout,
         ngram_length=numbers.token_ids - numbers.length,
         variants=variants,
-        classes=int(labels.max()) + 1,
+        classes=classes,
     )
 
 
@@ -116,18 +126,3 @@ def unreadable_title(title: str) -> str:
     A network that has never read such a title answers it with whatever class its biases favour, and with confidence.
     """
     return "".join(_UNSEEN_LETTER if character.isalpha() else character for character in title)
-
-
-def train_members(model: TitleClassifier, train: Any, seed: int) -> None:
-    """Train the members of a classifier one after the other, and join them.
-
-    Args:
-        model: The classifier.
-        train: Called with the number of a member, its Keras model, and the seed of what is drawn for it.
-        seed: Of the run.
-    """
-    members = [model.member_model(member) for member in range(model.members)]
-    for member, network in enumerate(members):
-        # Far from the seeds that people give, so that no member draws what another run does.
-        train(member, network, seed + 1_000_003 * member)
-    model.join_members(members)
