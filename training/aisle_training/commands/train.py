@@ -45,7 +45,7 @@ def train(
     seed: int | None,
     resume: bool,
 ) -> None:
-    """Train the classifiers of RECIPE ("fashion", "tiny") on a catalogue: image, title and fusion.
+    """Train the image, title and fusion classifier of RECIPE ("fashion", "tiny") on a catalogue.
 
     What no product of the catalogue has is left out, with its classifier; from one modality nothing is fused.
     The run folder keeps the classifiers, their tokenizer, labels and calibration, the recipe and the split, a history
