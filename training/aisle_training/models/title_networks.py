@@ -122,7 +122,7 @@ def _transformer(
 
 def _bert(token_ids: Any, backbone: dict[str, Any] | None) -> Any:
     if backbone is None:
-        raise ValueError("the title network 'bert' has no backbone: name a preset")
+        raise ValueError("the title network 'bert' has no backbone, expected that of a preset")
     from keras_hub.models import BertBackbone
 
     bert = BertBackbone.from_config({**backbone, "name": "backbone"})

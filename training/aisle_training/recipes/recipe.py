@@ -222,6 +222,21 @@ class Recipe:
             fusion=_with_epochs(self.fusion, epochs),
         )
 
+    def with_preset(self, preset: str) -> Recipe:
+        """Give the same recipe with another KerasHub preset for the network "bert".
+
+        Raises:
+            ValueError: The recipe has no such network.
+        """
+        changed = {
+            name: dataclasses.replace(modality, preset=preset)
+            for name, modality in self.modalities.items()
+            if isinstance(modality, TextRecipe) and modality.network == "bert"
+        }
+        if not changed:
+            raise ValueError(f"the recipe {self.name!r} has no network that starts from a preset")
+        return dataclasses.replace(self, modalities={**self.modalities, **changed})
+
     def with_modalities(self, names: Iterable[str]) -> Recipe:
         """Give the same recipe with no other modalities than these.
 

@@ -9,30 +9,10 @@ from aisle_training.models.bert_preset import load_bert_backbone, load_bert_toke
 from aisle_training.models.title_classifier import TitleClassifier
 from aisle_training.preprocessing.titles import TitleTokenizer
 from aisle_training.runs import RunFolder
+from tests.support.bert_preset import write_preset
 
 LENGTH = 10
-PIECES = ("red", "blue", "shirt", "##s", "t", "-", "shoe", "کفش", "##ها", "é", "[MASK]", "漢")
 TITLES = ["Red T-Shirts", "Blue Shoes 漢", "کفش‌ها red", "Crimson shoe", "red " * 50, "x" * 101]
-
-
-def write_preset(folder: Path, *specials: str) -> str:
-    """Write a BERT of random weights as a KerasHub preset."""
-    import keras
-    from keras_hub.models import BertBackbone, BertTokenizer
-
-    vocabulary = [*specials, *PIECES]
-    keras.utils.set_random_seed(0)
-    backbone = BertBackbone(
-        vocabulary_size=len(vocabulary),
-        num_layers=1,
-        num_heads=2,
-        hidden_dim=8,
-        intermediate_dim=16,
-        max_sequence_length=12,
-    )
-    backbone.save_to_preset(str(folder))
-    BertTokenizer(vocabulary, lowercase=True).save_to_preset(str(folder))
-    return str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -100,5 +80,5 @@ def test_padding_elsewhere(tmp_path: Path) -> None:
 
 def test_no_preset() -> None:
     """A recipe that asks for BERT must say which."""
-    with pytest.raises(ValueError, match="'bert' has no backbone: name a preset"):
+    with pytest.raises(ValueError, match="'bert' has no backbone, expected that of a preset"):
         TitleClassifier(3, 50, LENGTH, network="bert")
