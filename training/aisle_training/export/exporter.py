@@ -26,13 +26,14 @@ from aisle_training.export.configurations import (
     preprocess_config,
 )
 from aisle_training.export.errors import ExportError
+from aisle_training.export.golden import GOLDEN, draw_products, golden_rows, write_golden
 from aisle_training.export.onnx_file import open_onnx, write_onnx
 from aisle_training.export.parity import check_parity
 from aisle_training.export.repository import install_model, size_bytes, write_model
 from aisle_training.export.savedmodel import open_savedmodel, write_savedmodel
 from aisle_training.modalities.encoder import Encoder
 from aisle_training.modalities.registry import create_encoders
-from aisle_training.recipes.recipe import FUSION
+from aisle_training.recipes.recipe import FUSION, AttributeRecipe
 from aisle_training.runs import RunFolder
 
 _WRITERS: Final[dict[str, Callable[[Classifier, Path], None]]] = {"onnx": write_onnx, "savedmodel": write_savedmodel}
@@ -115,6 +116,7 @@ def export_run(
             text = config_text(config, comments[config.name])
             # An ensemble's version is an empty folder, which git would not keep.
             (write_model(staged, config.name, version, text, labels=run.labels_path) / ".gitkeep").touch()
+        _write_golden_files(staged, encoders, classifiers, labels)
         names = sorted(path.name for path in staged.iterdir())
         for name in names:
             on_model(ExportedModel(name, size_bytes(staged / name), differences.get(name)))
@@ -149,6 +151,17 @@ def _write_preprocessor(staged: Path, version: int, encoder: Encoder, text: str)
     shutil.copyfile(files.model, version_folder / "model.py")
     for name, path in files.data.items():
         shutil.copyfile(path, version_folder / name)
+
+
+def _write_golden_files(
+    staged: Path, encoders: Sequence[Encoder], classifiers: dict[str, Classifier], labels: Sequence[tuple[str, ...]]
+) -> None:
+    recipes = [encoder.recipe for encoder in encoders]
+    attributes = [recipe.attribute for recipe in recipes if isinstance(recipe, AttributeRecipe)]
+    with tempfile.TemporaryDirectory(prefix="aisle-golden-") as folder:
+        products = draw_products(labels, attributes, Path(folder))
+        for name, rows in golden_rows(encoders, classifiers, products).items():
+            write_golden(staged / name / GOLDEN, rows)
 
 
 def _aisle_version() -> dict[str, str]:

@@ -62,6 +62,10 @@ class TextEncoder(Encoder):
         """Say whether the text is not blank."""
         return not is_blank(self.text(product))
 
+    def served_value(self, product: Product) -> bytes:
+        """Give the text in UTF-8."""
+        return self.text(product).encode()
+
     def learn(self, products: Sequence[Product]) -> None:
         """Learn the tokenizer, see `learn_tokenizer`."""
         if not self.tokenizer_path.is_file():
