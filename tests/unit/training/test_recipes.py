@@ -82,6 +82,10 @@ def test_preset_is_for_bert_alone():
     assert load_recipe("titles_bert").with_preset("here").modalities["title"].preset == "here"
     with pytest.raises(ValueError, match="'tiny' has no network that starts from a preset"):
         load_recipe("tiny").with_preset("here")
+    title = load_recipe("tiny").modalities["title"]
+    for numbers in ({"network": "bert"}, {"preset": "here"}):
+        with pytest.raises(ValueError, match="expected one for 'bert' alone"):
+            dataclasses.replace(title, **numbers)
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPE_MODULES if name.startswith("titles_")])

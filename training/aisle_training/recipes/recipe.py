@@ -110,6 +110,9 @@ class TextRecipe(ModalityRecipe):
         unreadable: Fraction of the training texts that are read as if in an unknown script; all classes are then
             equally right.
         preset: The KerasHub preset that the network "bert" starts from: a name, or a folder.
+
+    Raises:
+        ValueError: The network is "bert" and there is no preset, or the other way round.
     """
 
     kind: ClassVar[str] = "text"
@@ -130,6 +133,12 @@ class TextRecipe(ModalityRecipe):
     masked: float = 0.0
     unreadable: float = 0.0
     preset: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.network == "bert") != bool(self.preset):
+            raise ValueError(
+                f"the network {self.network!r} is to start from the preset {self.preset!r}, expected one for 'bert' alone"
+            )
 
     @property
     def token_ids(self) -> int:
