@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from aisle_training.categories.added import AddedCategories, read_added
 from aisle_training.export.classifiers import (
     EMBEDDING_AND_PROBABILITIES,
     PROBABILITIES,
@@ -33,8 +34,9 @@ from aisle_training.export.repository import install_model, size_bytes, write_mo
 from aisle_training.export.savedmodel import open_savedmodel, write_savedmodel
 from aisle_training.modalities.encoder import Encoder
 from aisle_training.modalities.registry import create_encoders
+from aisle_training.models.extended_classifier import extend_classifier
 from aisle_training.recipes.recipe import FUSION, AttributeRecipe
-from aisle_training.runs import RunFolder
+from aisle_training.runs import RunFolder, write_labels
 
 _WRITERS: Final[dict[str, Callable[[Classifier, Path], None]]] = {"onnx": write_onnx, "savedmodel": write_savedmodel}
 _OPENERS: Final[dict[str, Callable[[Path], Network]]] = {"onnx": open_onnx, "savedmodel": open_savedmodel}
@@ -85,9 +87,10 @@ def export_run(
     if version < 1:
         raise ExportError(f"the version is {version}, expected 1 or more")
     _require_tensorflow()
-    recipe, labels = run.recipe(), run.labels()
+    recipe, added = run.recipe(), read_added(run)
+    labels = [*run.labels(), *(added.paths if added else [])]
     encoders = create_encoders(recipe, run.path)
-    classifiers = _load_classifiers(run, encoders)
+    classifiers = _load_classifiers(run, encoders, added)
     for name, classifier in classifiers.items():
         if classifier.dims_of("PROBABILITIES") != (len(labels),):
             raise ExportError(
@@ -95,11 +98,12 @@ def export_run(
             )
     comments = model_comments(encoders)
     with tempfile.TemporaryDirectory(prefix="aisle-export-") as folder:
-        staged = Path(folder)
+        staged, labels_path = Path(folder, "models"), Path(folder, run.labels_path.name)
+        write_labels(labels_path, labels)
         differences: dict[str, float] = {}
         for name, classifier in classifiers.items():
             text = config_text(classifier_config(classifier, file_format), comments[name])
-            path = write_model(staged, name, version, text, labels=run.labels_path) / MODEL_FILES[file_format]
+            path = write_model(staged, name, version, text, labels=labels_path) / MODEL_FILES[file_format]
             _WRITERS[file_format](classifier, path)
             differences[name] = check_parity(classifier, _OPENERS[file_format](path))
         for encoder in encoders:
@@ -115,7 +119,7 @@ def export_run(
         for config in ensemble_configs(encoders, len(labels), parameters):
             text = config_text(config, comments[config.name])
             # An ensemble's version is an empty folder, which git would not keep.
-            (write_model(staged, config.name, version, text, labels=run.labels_path) / ".gitkeep").touch()
+            (write_model(staged, config.name, version, text, labels=labels_path) / ".gitkeep").touch()
         _write_golden_files(staged, encoders, classifiers, labels)
         names = sorted(path.name for path in staged.iterdir())
         for name in names:
@@ -125,12 +129,19 @@ def export_run(
             install_model(staged, repository, name)
 
 
-def _load_classifiers(run: RunFolder, encoders: Sequence[Encoder]) -> dict[str, Classifier]:
+def _load_classifiers(
+    run: RunFolder, encoders: Sequence[Encoder], added: AddedCategories | None
+) -> dict[str, Classifier]:
     """Load the classifiers of all modalities, and fusion where there are several, by the names of their models."""
+
+    def load(name: str, modality: str | None) -> Any:
+        model = run.load_classifier(name)
+        return extend_classifier(model, added.weights, modality) if added else model
+
     classifiers = {
         name: Classifier.of(
             name,
-            run.load_classifier(name),
+            load(name, encoder.name),
             [encoder.array_name],
             EMBEDDING_AND_PROBABILITIES,
             encoder.highest,
@@ -139,8 +150,7 @@ def _load_classifiers(run: RunFolder, encoders: Sequence[Encoder]) -> dict[str, 
         for name in [encoder.classifier]
     }
     if len(encoders) > 1:
-        model = run.load_classifier(FUSION)
-        classifiers[FUSION] = Classifier.of(FUSION, model, fusion_input_names(encoders), PROBABILITIES)
+        classifiers[FUSION] = Classifier.of(FUSION, load(FUSION, None), fusion_input_names(encoders), PROBABILITIES)
     return classifiers
 
 
