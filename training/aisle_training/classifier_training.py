@@ -29,14 +29,14 @@ class SplitInputs:
     """One split as the networks take it.
 
     Attributes:
-        products: The rows.
-        labels: The class of each, int32 [rows].
+        labels: The class of each row, int32 [rows].
         encoded: By modality, in the order of the recipe.
+        products: The rows themselves; only the training split needs them.
     """
 
-    products: Sequence[Product]
     labels: Labels
     encoded: dict[str, Encoded]
+    products: Sequence[Product] = ()
 
 
 def train_classifier(

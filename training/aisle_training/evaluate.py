@@ -96,7 +96,7 @@ def evaluate(run: RunFolder, catalogue: Catalogue, on_progress: Progress = no_pr
     split_by_id = read_split(run.split_path, catalogue)
     train, test = (select_split(products, split_by_id, split, classes) for split in ("train", "test"))
     inputs = SplitInputs(
-        test.products, test.labels, {encoder.name: encoder.encode(test.products, on_progress) for encoder in encoders}
+        test.labels, {encoder.name: encoder.encode(test.products, on_progress) for encoder in encoders}
     )
     figures = []
     matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
