@@ -7,7 +7,8 @@ have seen. `fit` must be told `shuffle=False`: the order is drawn here.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -96,8 +97,23 @@ class PictureBatches(ShuffledBatches):
         return mix_pictures(batch, self._labels[chosen], self._classes, generator, self._mixup)
 
 
+@dataclass(frozen=True)
+class TitleVariant:
+    """The training titles once more, with something changed.
+
+    Attributes:
+        token_ids: int32 [rows, length]; a row of padding alone stands for a title that has no such variant.
+        fraction: Share of the titles that are read in this variant, drawn anew in every epoch.
+        keeps_label: Whether the product can still be told; if not, all classes are equally right.
+    """
+
+    token_ids: TokenIds
+    fraction: float
+    keeps_label: bool = True
+
+
 class TitleBatches(ShuffledBatches):
-    """Token ids and labels; some tokens are taken out.
+    """Token ids and labels; some tokens are taken out, and some titles read in a variant.
 
     Args:
         token_ids: int32 [rows, length]; 0 is padding.
@@ -105,18 +121,51 @@ class TitleBatches(ShuffledBatches):
         batch_size: Rows in a batch.
         seed: Of all that is drawn.
         token_dropout: Fraction of the tokens that are taken out.
+        ngram_length: How many of the ids of a title, at the end, are those of n-grams.
+        variants: Of the titles; their fractions are 1 together at most.
+        classes: Number of classes, for a variant without a label has a share of each. Labels are shares where there is
+            one, and class numbers otherwise.
     """
 
     def __init__(
-        self, token_ids: TokenIds, labels: Labels, batch_size: int, seed: int, *, token_dropout: float
+        self,
+        token_ids: TokenIds,
+        labels: Labels,
+        batch_size: int,
+        seed: int,
+        *,
+        token_dropout: float,
+        ngram_length: int = 0,
+        variants: Sequence[TitleVariant] = (),
+        classes: int = 0,
     ) -> None:
         super().__init__(len(labels), batch_size, seed)
         self._token_ids = token_ids
         self._labels = labels
         self._token_dropout = token_dropout
+        self._subword_length = token_ids.shape[1] - ngram_length
+        self._variants = variants
+        self._classes = classes
 
-    def _make_batch(self, chosen: npt.NDArray[np.int64], generator: np.random.Generator) -> tuple[TokenIds, Labels]:
-        return drop_tokens(self._token_ids[chosen], generator, self._token_dropout), self._labels[chosen]
+    def _make_batch(
+        self, chosen: npt.NDArray[np.int64], generator: np.random.Generator
+    ) -> tuple[TokenIds, Labels | Floats]:
+        token_ids, labels = self._token_ids[chosen], self._labels[chosen]
+        told = np.ones(len(chosen), dtype=np.bool_)
+        draw = generator.random(len(chosen)) if self._variants else np.empty(0)
+        begin = 0.0
+        for variant in self._variants:
+            read = (draw >= begin) & (draw < begin + variant.fraction) & variant.token_ids[chosen].any(axis=1)
+            token_ids[read] = variant.token_ids[chosen[read]]
+            told &= ~read | variant.keeps_label
+            begin += variant.fraction
+        parts = np.split(token_ids, [self._subword_length], axis=1)
+        token_ids = np.concatenate([drop_tokens(part, generator, self._token_dropout) for part in parts], axis=1)
+        if all(variant.keeps_label for variant in self._variants):
+            return token_ids, labels
+        shares = np.full((len(chosen), self._classes), 1 / self._classes, dtype=np.float32)
+        shares[told] = np.eye(self._classes, dtype=np.float32)[labels[told]]
+        return token_ids, shares
 
 
 class ArrayBatches(ShuffledBatches):

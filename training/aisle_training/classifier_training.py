@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ import numpy as np
 
 from aisle_training.batches import ShuffledBatches
 from aisle_training.calibration import fit_temperature, scale_probabilities
+from aisle_training.catalogue.catalogue import Product
 from aisle_training.datasets import Floats, Labels
 from aisle_training.fitting import fit_model
 from aisle_training.metrics import expected_calibration_error
-from aisle_training.modalities.encoder import Encoded, Encoder
+from aisle_training.modalities.encoder import Encoded, Encoder, ModalityRows
 from aisle_training.recipes.recipe import Schedule
 from aisle_training.runs import RunFolder
 
@@ -31,10 +32,12 @@ class SplitInputs:
     Attributes:
         labels: The class of each row, int32 [rows].
         encoded: By modality, in the order of the recipe.
+        products: The rows themselves; only training needs them.
     """
 
     labels: Labels
     encoded: dict[str, Encoded]
+    products: Sequence[Product] = ()
 
 
 def train_classifier(
@@ -60,24 +63,27 @@ def train_classifier(
     keras.utils.set_random_seed(seed)
     rows = {}
     for split in ("train", "validation"):
-        part = inputs[split]
-        present = np.flatnonzero(part.encoded[encoder.name].present)
-        rows[split] = part.encoded[encoder.name].array[present], part.labels[present]
-    array, _ = rows["train"]
+        given = inputs[split]
+        present = np.flatnonzero(given.encoded[encoder.name].present)
+        products = [given.products[int(row)] for row in present]
+        rows[split] = ModalityRows(products, given.encoded[encoder.name].array[present], given.labels[present])
+    array = rows["train"].array
     model = encoder.build_classifier(classes, array, seed, weights)
-    trained = encoder.trained_part(model, rows, classes, seed, features_folder or run.checkpoints_path / "features")
-    fit_classifier(
-        run,
-        encoder.classifier,
-        trained.model,
-        trained.batches,
-        trained.validation,
-        encoder.recipe.schedule,
-        on_average=lambda: encoder.measure_statistics(model, array, seed),
-    )
-    held_out, labels = rows["validation"]
-    probabilities = model.predict(held_out, batch_size=256, verbose=0)["PROBABILITIES"]
-    model.set_temperature(calibrate(run, encoder.classifier, probabilities, labels))
+    parts = encoder.trained_parts(model, rows, classes, seed, features_folder or run.checkpoints_path / "features")
+    for number, part in enumerate(parts):
+        fit_part(
+            run,
+            f"{encoder.classifier}_{number}" if number else encoder.classifier,
+            part.model,
+            part.batches,
+            part.validation,
+            encoder.recipe.schedule,
+            on_average=lambda: encoder.measure_statistics(model, array, seed),
+        )
+    encoder.join(model, [part.model for part in parts])
+    held_out = rows["validation"]
+    probabilities = model.predict(held_out.array, batch_size=256, verbose=0)["PROBABILITIES"]
+    model.set_temperature(calibrate(run, encoder.classifier, probabilities, held_out.labels))
     run.save_classifier(encoder.classifier, model)
 
 
@@ -107,7 +113,7 @@ def calibrate(run: RunFolder, name: str, probabilities: Floats, labels: Labels) 
     return temperature
 
 
-def fit_classifier(
+def fit_part(
     run: RunFolder,
     name: str,
     model: Any,
@@ -116,7 +122,7 @@ def fit_classifier(
     schedule: Schedule,
     on_average: Callable[[], object] = lambda: None,
 ) -> None:
-    """Fit a model that gives logits with the places of this run, and leave it with the weights of its best epoch."""
+    """Fit what gives a classifier's logits with the places of this run, and leave it with the weights of its best epoch."""
     history = fit_model(
         model,
         batches,

@@ -116,7 +116,7 @@ def encode_splits(
         ValueError: No product of a split has the modality.
     """
     products = [product for part in rows.values() for product in part.products]
-    inputs = {split: SplitInputs(part.labels, {}) for split, part in rows.items()}
+    inputs = {split: SplitInputs(part.labels, {}, part.products) for split, part in rows.items()}
     for encoder in encoders:
         encoder.learn(rows["train"].products)
         encoded, start = encoder.encode(products, on_progress), 0

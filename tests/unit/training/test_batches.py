@@ -6,6 +6,8 @@ from aisle_training.augmentation import Augmentation
 from aisle_training.batches import (
     FusionBatches,
     PictureBatches,
+    TitleBatches,
+    TitleVariant,
     drop_inputs,
     drop_tokens,
 )
@@ -97,3 +99,43 @@ def test_sets_of_inputs_are_drawn_alike():
     assert len(sets) == 6
     assert counts.min() > 850
     assert counts.max() < 1150
+
+
+def test_titles_are_read_in_variants():
+    """As many titles as asked are read in each variant; one without a label has a share of every class."""
+    rows = 4000
+    titles = np.full((rows, 6), 2, dtype=np.int32)
+    masked, unreadable = np.full_like(titles, 3), np.full_like(titles, 1)
+    masked[::2] = 0
+    labels = np.arange(rows, dtype=np.int32) % 4
+    variants = [TitleVariant(masked, 0.4), TitleVariant(unreadable, 0.1, keeps_label=False)]
+    batches = TitleBatches(titles, labels, rows, 0, token_dropout=0.0, variants=variants, classes=4)
+    token_ids, shares = batches[0]
+    order = np.random.default_rng((0, 0)).permutation(rows)
+    first = token_ids[:, 0]
+    assert 600 < (first == 3).sum() < 1000
+    assert not (order[first == 3] % 2 == 0).any()
+    assert 300 < (first == 1).sum() < 500
+    np.testing.assert_array_equal(shares[first == 1], 0.25)
+    np.testing.assert_array_equal(shares[first != 1].argmax(axis=1), labels[order[first != 1]])
+    np.testing.assert_array_equal(shares[first != 1].max(axis=1), 1.0)
+
+
+def test_labels_of_titles_stay_numbers():
+    """Where every variant keeps its label, labels are class numbers."""
+    titles = np.full((8, 6), 2, dtype=np.int32)
+    labels = np.arange(8, dtype=np.int32)
+    batches = TitleBatches(titles, labels, 8, 0, token_dropout=0.0, variants=[TitleVariant(titles, 0.5)])
+    assert sorted(batches[0][1]) == list(range(8))
+
+
+def test_ngrams_stay_behind_subwords():
+    """Tokens that are taken out close up among the subwords and among the n-grams, not across."""
+    titles = np.zeros((200, 10), dtype=np.int32)
+    titles[:, :4], titles[:, 6:9] = (1, 2, 3, 4), (7, 8, 9)
+    batches = TitleBatches(titles, np.zeros(200, dtype=np.int32), 200, 0, token_dropout=0.5, ngram_length=4)
+    token_ids, _ = batches[0]
+    assert set(np.unique(token_ids[:, :6])) == {0, 1, 2, 3, 4}
+    assert set(np.unique(token_ids[:, 6:])) == {0, 7, 8, 9}
+    assert (token_ids[:, 0] > 0).all()
+    assert (token_ids[:, 6] > 0).all()

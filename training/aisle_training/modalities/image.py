@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from aisle_training.batches import PictureBatches
 from aisle_training.catalogue.catalogue import Product
 from aisle_training.datasets import Labels, Progress, decode_pictures, no_progress
 from aisle_training.frozen_features import FeatureBatches, compute_features
-from aisle_training.modalities.encoder import Encoded, Encoder, PreprocessFiles, TrainedPart
+from aisle_training.modalities.encoder import Encoded, Encoder, ModalityRows, PreprocessFiles, TrainedPart
 from aisle_training.modalities.served_files import served_file
 from aisle_training.recipes.recipe import ImageRecipe
 
@@ -83,7 +83,9 @@ class ImageEncoder(Encoder):
             recalibrate_batch_norms(model.image_network, _some_scaled(numbers.network, array, seed))
         return model
 
-    def batches(self, array: npt.NDArray[Any], labels: Labels, classes: int, seed: int) -> PictureBatches:
+    def batches(
+        self, products: Sequence[Product], array: npt.NDArray[Any], labels: Labels, classes: int, seed: int
+    ) -> PictureBatches:
         """Give pictures augmented and mixed."""
         numbers = self.recipe
         return PictureBatches(
@@ -96,23 +98,21 @@ class ImageEncoder(Encoder):
             classes=classes,
         )
 
-    def trained_part(
-        self, model: Any, rows: dict[str, tuple[npt.NDArray[Any], Labels]], classes: int, seed: int, folder: Path
-    ) -> TrainedPart:
+    def trained_parts(
+        self, model: Any, rows: Mapping[str, ModalityRows], classes: int, seed: int, folder: Path
+    ) -> list[TrainedPart]:
         """Give what lies above the frozen part, and what that makes of the pictures and of their mirror images."""
         if not self.recipe.frozen_until:
-            return super().trained_part(model, rows, classes, seed, folder)
+            return super().trained_parts(model, rows, classes, seed, folder)
         frozen, trained = model.split_at(self.recipe.frozen_until)
-        (array, labels), (held_out, held_out_labels) = rows["train"], rows["validation"]
+        train, held_out = rows["train"], rows["validation"]
         views = [
-            compute_features(frozen, array, folder, mirrored=mirrored)
+            compute_features(frozen, train.array, folder, mirrored=mirrored)
             for mirrored in ([False, True] if self.recipe.flip else [False])
         ]
-        return TrainedPart(
-            trained,
-            FeatureBatches(views, labels, self.recipe.schedule.batch_size, seed),
-            (compute_features(frozen, held_out, folder).astype(np.float32), held_out_labels),
-        )
+        batches = FeatureBatches(views, train.labels, self.recipe.schedule.batch_size, seed)
+        features = compute_features(frozen, held_out.array, folder).astype(np.float32)
+        return [TrainedPart(trained, batches, (features, held_out.labels))]
 
     def measure_statistics(self, model: Any, array: npt.NDArray[Any], seed: int) -> None:
         """Measure the batch normalisations anew."""

@@ -19,6 +19,14 @@ RECIPE_MODULES: Final = {
     "pictures_mobilenet_v2": "aisle_training.recipes.pictures:MOBILENET_V2",
     "pictures_mobilenet_v3_small": "aisle_training.recipes.pictures:MOBILENET_V3_SMALL",
     "tiny": "aisle_training.recipes.tiny",
+    "titles_bag": "aisle_training.recipes.titles:BAG",
+    "titles_bert": "aisle_training.recipes.titles:BERT",
+    "titles_conv_bilstm": "aisle_training.recipes.titles:CONV_BILSTM",
+    "titles_lstm": "aisle_training.recipes.titles:LSTM",
+    "titles_ngrams": "aisle_training.recipes.titles:NGRAMS",
+    "titles_subwords": "aisle_training.recipes.titles:SUBWORDS",
+    "titles_transformer": "aisle_training.recipes.titles:TRANSFORMER",
+    "torob": "aisle_training.recipes.torob",
 }
 
 
