@@ -11,10 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from aisle_training.batches import Floats, FusionBatches, fusion_inputs
+from aisle_training.batches import FusionBatches, fusion_inputs
 from aisle_training.calibration import negative_log_likelihood
-from aisle_training.classifier_training import SplitInputs, calibrate, fit_classifier
-from aisle_training.datasets import Flags, Labels
+from aisle_training.classifier_training import SplitInputs, calibrate, fit_part
+from aisle_training.datasets import Flags, Floats, Labels
 from aisle_training.fitting import write_history
 from aisle_training.fusion_weights import fit_vote_weights
 from aisle_training.metrics import accuracy
@@ -116,7 +116,7 @@ def train_fusion_classifier(
         batches = FusionBatches(
             train.embeddings, train.present, train.labels, recipe.schedule.batch_size, seed, missing=recipe.missing
         )
-        fit_classifier(run, FUSION, model, batches, _all_of(views), recipe.schedule)
+        fit_part(run, FUSION, model.logits_model(), batches, _all_of(views), recipe.schedule)
     for view in views:
         if len(view.labels):
             # One vote comes with the temperature of its classifier.

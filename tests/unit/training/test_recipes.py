@@ -99,3 +99,24 @@ def test_unknown_kind_of_fusion_is_refused():
         ValueError, match="unknown kind of fusion 'early', expected one of late, residual, concatenation"
     ):
         FusionRecipe(kind="early")
+
+
+def test_preset_is_for_bert_alone():
+    """Another preset is taken by the network that starts from one, and refused where there is none."""
+    assert load_recipe("titles_bert").with_preset("here").modalities["title"].preset == "here"
+    with pytest.raises(ValueError, match="'tiny' has no network that starts from a preset"):
+        load_recipe("tiny").with_preset("here")
+    title = load_recipe("tiny").modalities["title"]
+    for numbers in ({"network": "bert"}, {"preset": "here"}):
+        with pytest.raises(ValueError, match="expected one for 'bert' alone"):
+            dataclasses.replace(title, **numbers)
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPE_MODULES if name.startswith("titles_")])
+def test_title_networks_differ_in_their_network_alone(name: str):
+    """The recipes that set title networks side by side read titles alone, of the classes of `fashion`."""
+    recipe, fashion = load_recipe(name), load_recipe("fashion")
+    assert list(recipe.modalities) == ["title"]
+    assert recipe.minimum_products == fashion.minimum_products
+    assert recipe.modalities["title"].members == 1
+    assert recipe.modalities["title"].vocabulary_size == fashion.modalities["title"].vocabulary_size
