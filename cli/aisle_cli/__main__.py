@@ -47,7 +47,12 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     ),
     "evaluate": Entry(
         "aisle_training.commands.evaluate:evaluate",
-        "Measure the classifiers of RUN on its test split, beside a TF-IDF + linear SVM baseline.",
+        "Measure the classifiers of RUN on its test split, beside simple baselines.",
+        "training",
+    ),
+    "report": Entry(
+        "aisle_training.commands.report:report",
+        "Write a report on evaluated runs, side by side, as one HTML file that needs nothing else.",
         "training",
     ),
     "category": Entry(

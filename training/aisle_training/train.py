@@ -11,6 +11,7 @@ import json
 import logging
 import platform
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -87,8 +88,11 @@ def train(
     inputs = encode_splits(there, rows, on_progress)
     for encoder in there:
         if not run.classifier_path(encoder.classifier).is_file():
+            started_s = time.monotonic()
             train_classifier(encoder, run, inputs, len(classes), recipe.seed, weights, features_folder)
+            run.note_training_seconds(encoder.classifier, time.monotonic() - started_s)
     if len(there) > 1 and not run.classifier_path(FUSION).is_file():
+        started_s = time.monotonic()
         classifiers = {encoder.name: run.load_classifier(encoder.classifier) for encoder in there}
         train_fusion_classifier(
             recipe.fusion,
@@ -99,6 +103,7 @@ def train(
             len(classes),
             recipe.seed,
         )
+        run.note_training_seconds(FUSION, time.monotonic() - started_s)
     shutil.rmtree(run.checkpoints_path, ignore_errors=True)
 
 
