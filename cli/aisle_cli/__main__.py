@@ -65,6 +65,11 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "Export a trained run as models that a Triton-style server loads.",
         "training",
     ),
+    "quantize": Entry(
+        "aisle_training.commands.quantize:quantize",
+        "Round the image network of RUN to 8-bit integers, and print what that costs and gains.",
+        "training",
+    ),
 }
 
 

@@ -82,8 +82,12 @@ class EpochCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         """Put the averaged weights in place, if there are any, and keep the others."""
         if not self.model.optimizer.use_ema:
             return
-        self._trained = [ops.convert_to_numpy(variable) for variable in self.model.trainable_variables]
-        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        variables = self.model.trainable_variables
+        self._trained = [np.array(ops.convert_to_numpy(variable)) for variable in variables]
+        self.model.optimizer.finalize_variable_values(variables)
+        for variable in variables:
+            # JAX has only handed the optimiser's array over, and its validation steps delete the arrays they are given.
+            variable.assign(ops.copy(variable))
         self._on_average()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
