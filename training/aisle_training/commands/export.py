@@ -10,7 +10,9 @@ import click
 
 
 @click.command()
-@click.argument("run_folder", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument(
+    "run_folder", metavar="[RUN]", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
 @click.option(
     "--model-repository",
     required=True,
@@ -32,12 +34,20 @@ import click
     show_default=True,
     help="Number of the version; one that is there already is replaced.",
 )
-def export(run_folder: Path, model_repository: Path, file_format: str, version: int) -> None:
+@click.option(
+    "--licence",
+    default="Not stated by whoever trained them.",
+    show_default=True,
+    help="Of the weights, for the model cards: a sentence, or a name such as Apache-2.0.",
+)
+def export(run_folder: Path | None, model_repository: Path, file_format: str, version: int, licence: str) -> None:
     """Export a trained run as models that a Triton-style server loads.
 
     RUN is a folder that `aisle train` wrote. Each network is run once more from what was written and held against the
     trained one; the repository changes only when all of them agree.
     """
+    if run_folder is None:
+        raise click.UsageError("Missing argument 'RUN'.")
     if "keras" not in sys.modules:
         # Whatever it was trained on: the file formats are TensorFlow's to write. Its notes on CPU features are no news.
         os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -52,7 +62,14 @@ def export(run_folder: Path, model_repository: Path, file_format: str, version: 
         click.echo(f"{model.name:<22}{model.size_bytes / 1e6:8.2f} MB{checked}")
 
     try:
-        export_run(RunFolder(run_folder), model_repository, file_format=file_format, version=version, on_model=report)
+        export_run(
+            RunFolder(run_folder),
+            model_repository,
+            file_format=file_format,
+            version=version,
+            licence=licence,
+            on_model=report,
+        )
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"version {version} of all models is in {model_repository}")

@@ -35,6 +35,10 @@ class AttributeEncoder(Encoder):
         """Say whether the attribute has a value."""
         return not is_blank(product.attributes.get(self.recipe.attribute, ""))
 
+    def served_value(self, product: Product) -> bytes:
+        """Give the value in UTF-8."""
+        return product.attributes.get(self.recipe.attribute, "").encode()
+
     def encode(self, products: Sequence[Product], on_progress: Progress = no_progress) -> Encoded:
         """Hash the values."""
         values = [product.attributes.get(self.recipe.attribute, "") for product in products]
@@ -50,7 +54,9 @@ class AttributeEncoder(Encoder):
             classes, numbers.buckets, numbers.embedding_size, numbers.dropout, name=self.classifier
         )
 
-    def batches(self, array: npt.NDArray[Any], labels: Labels, classes: int, seed: int) -> ArrayBatches:
+    def batches(
+        self, products: Sequence[Product], array: npt.NDArray[Any], labels: Labels, classes: int, seed: int
+    ) -> ArrayBatches:
         """Give buckets as they are."""
         return ArrayBatches(array, labels, self.recipe.schedule.batch_size, seed)
 
