@@ -21,17 +21,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import shutil
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +35,7 @@ from typing import Any
 import click
 import grpc
 import numpy as np
+from running_server import resident_mb, running_server
 
 from aisle_protocol.generated import grpc_service_pb2 as protocol
 
@@ -285,35 +282,6 @@ class Storm:
 def quantile_ms(seconds: list[float], percent: int) -> float:
     """Return a quantile in milliseconds."""
     return round(statistics.quantiles(seconds, n=100)[percent - 1] * 1e3, 2) if len(seconds) > 1 else float("nan")
-
-
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process in megabytes, as the kernel counts it (Linux)."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-@contextmanager
-def running_server(repository: Path) -> Iterator[tuple[str, int]]:
-    """Start a server that loads models on demand, yield its address and process id, and stop it."""
-    command = [sys.executable, "-m", "aisle_server", "--model-repository", str(repository)]
-    command += ["--model-control-mode=explicit", "--allow-http=false", "--allow-metrics=false", "--grpc-port=0"]
-    # Into a file: a pipe that nobody reads would stop the server when it is full of lines about loads.
-    with tempfile.TemporaryFile("w+") as log, subprocess.Popen(command, stderr=log, text=True) as process:
-        try:
-            deadline = time.monotonic() + TIMEOUT_S
-            while True:
-                log.seek(0)
-                text = log.read()
-                if (match := re.search(r"Started GRPCInferenceService at (\S+)", text)) and "] Ready" in text:
-                    break
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"the server did not come up:\n{text}")
-                time.sleep(0.02)
-            yield match[1], process.pid
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(TIMEOUT_S)
 
 
 async def storm(address: str, repository: Path, pid: int, rounds: int, callers: int) -> Figures:
