@@ -12,8 +12,9 @@ installed) and an ensemble of the two, all of which are asked without pause, and
     the ensemble         another configuration with the load, and back
     the visitor          loaded and unloaded
 
-Every answer is compared with what its caller sent. Resident memory is read after a collection of garbage would have had time to run;
-growth is counted from the end of the first fifth, when every pool of the runtimes has its size.
+Every answer is compared with what its caller sent. Resident memory is read after every round, and its slope is that of the straight line
+through the rounds behind the first quarter, when every pool of the runtimes has its size: a leak of one of the 4 MiB weights in a hundred
+loads would show. The end is status 1 when a request failed, an answer was wrong, or the slope is above `--bound`.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from aisle_protocol.generated import grpc_service_pb2 as protocol
 SERVICE = "/inference.GRPCInferenceService/"
 TIMEOUT_S = 60.0
 WIDTH = 64
+SLOPE_BOUND_KB = 15.0
 TENSORS = f"""
 max_batch_size: 8
 input {{ name: "INPUT0" data_type: TYPE_FP32 dims: {WIDTH} }}
@@ -81,8 +83,8 @@ class Figures:
         p99_ms: Of answers.
         load_p50_ms: Of changes.
         load_max_ms: Of changes.
-        resident_mb: After each tenth.
-        growth_mb: From the first fifth to the end.
+        resident_mb: The median of each tenth of the rounds.
+        slope_kb: Resident memory that a round adds, behind the first quarter of them.
         threads: At the first fifth, and at the end.
         open_files: At the first fifth, and at the end.
         seconds: In all.
@@ -98,7 +100,7 @@ class Figures:
     load_p50_ms: float = 0.0
     load_max_ms: float = 0.0
     resident_mb: list[float] = field(default_factory=list)
-    growth_mb: float = 0.0
+    slope_kb: float = 0.0
     threads: list[int] = field(default_factory=list)
     open_files: list[int] = field(default_factory=list)
     seconds: float = 0.0
@@ -175,6 +177,7 @@ class Storm:
         )
         self._latencies_s: list[float] = []
         self._change_s: list[float] = []
+        self._resident_mb: list[float] = []
         self._is_over = False
 
     async def run(self, rounds: int, callers: int) -> Figures:
@@ -186,15 +189,19 @@ class Storm:
         for number in range(rounds):
             await self._change_everything(number)
             self.figures.rounds += 1
-            if number + 1 in {max(1, rounds * tenth // 10) for tenth in range(1, 11)}:
-                self.figures.resident_mb.append(round(resident_mb(self._pid), 1))
+            self._resident_mb.append(resident_mb(self._pid))
             if number + 1 in (max(1, rounds // 5), rounds):
                 self.figures.threads.append(len(list(Path(f"/proc/{self._pid}/task").iterdir())))
                 self.figures.open_files.append(len(list(Path(f"/proc/{self._pid}/fd").iterdir())))
         self._is_over = True
         await asyncio.gather(*asking)
         figures = self.figures
-        figures.growth_mb = round(figures.resident_mb[-1] - figures.resident_mb[len(figures.resident_mb) // 5 - 1], 1)
+        figures.resident_mb = [
+            round(float(np.median(tenth)), 1) for tenth in np.array_split(self._resident_mb, 10) if tenth.size
+        ]
+        warm_mb = self._resident_mb[rounds // 4 :]
+        if len(warm_mb) > 1:
+            figures.slope_kb = round(float(np.polyfit(range(len(warm_mb)), warm_mb, 1)[0]) * 1024, 1)
         figures.p50_ms, figures.p99_ms = quantile_ms(self._latencies_s, 50), quantile_ms(self._latencies_s, 99)
         figures.load_p50_ms = quantile_ms(self._change_s, 50)
         figures.load_max_ms = round(max(self._change_s) * 1e3, 1)
@@ -293,19 +300,23 @@ async def storm(address: str, repository: Path, pid: int, rounds: int, callers: 
 @click.command(help=__doc__)
 @click.option("--rounds", type=click.IntRange(1), default=200, show_default=True)
 @click.option("--callers", type=click.IntRange(1), default=4, show_default=True, help="who each wait for an answer")
+@click.option(
+    "--bound", "bound_kb", type=float, default=SLOPE_BOUND_KB, show_default=True, help="of the slope, in KB a round"
+)
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
-def main(rounds: int, callers: int, as_json: bool) -> None:
+def main(rounds: int, callers: int, bound_kb: float, as_json: bool) -> None:
     """Run and print."""
     with tempfile.TemporaryDirectory() as folder:
         write_models(Path(folder))
-        with running_server(Path(folder)) as (address, pid):
-            figures = asyncio.run(storm(address, Path(folder), pid, rounds, callers))
+        flags = ("--model-control-mode=explicit", "--allow-http=false", "--allow-metrics=false")
+        with running_server(Path(folder), *flags) as server:
+            figures = asyncio.run(storm(server.grpc, Path(folder), server.pid, rounds, callers))
     if as_json:
         print(json.dumps(asdict(figures)))
     else:
         for name, value in asdict(figures).items():
             print(f"{name:16}{dict(value) if isinstance(value, Counter) else value}")
-    if figures.failures or figures.wrong_answers:
+    if figures.failures or figures.wrong_answers or figures.slope_kb > bound_kb:
         raise SystemExit(1)
 
 

@@ -39,6 +39,7 @@ from aisle_server.options import GrpcOptions, HttpOptions, MetricsOptions, Serve
 from aisle_server.repository.description import ReadingRules
 from aisle_server.repository.lifecycle import ModelRepository
 from aisle_server.repository.loader import VersionLoader
+from aisle_server.repository.memory import ALLOCATOR_VARIABLES, limit_kept_memory
 from aisle_server.repository.poller import RepositoryPoller
 from aisle_server.scheduling.clock import SystemClock
 from aisle_server.scheduling.response_cache import ResponseCache
@@ -69,6 +70,8 @@ async def serve(options: ServerOptions) -> int:
         The exit status: 0 after a graceful stop, 1 when the server could not start.
     """
     log = configure_logging(options)
+    if not ALLOCATOR_VARIABLES & os.environ.keys():
+        limit_kept_memory()
     tracer = Tracer(options.trace)
     told_to_stop = _listen_to_signals()
     model_metrics = MetricFamilies()
