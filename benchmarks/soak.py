@@ -29,7 +29,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -312,9 +312,9 @@ def main(rounds: int, callers: int, bound_kb: float, as_json: bool) -> None:
         with running_server(Path(folder), *flags) as server:
             figures = asyncio.run(storm(server.grpc, Path(folder), server.pid, rounds, callers))
     if as_json:
-        print(json.dumps(asdict(figures)))
+        print(json.dumps(vars(figures)))
     else:
-        for name, value in asdict(figures).items():
+        for name, value in vars(figures).items():
             print(f"{name:16}{dict(value) if isinstance(value, Counter) else value}")
     if figures.failures or figures.wrong_answers or figures.slope_kb > bound_kb:
         raise SystemExit(1)
