@@ -42,7 +42,7 @@ OUTPUT_BYTES = 4096
 """Room for one output in shared memory."""
 SLACK = 0.02
 """Averages are whole microseconds, printed one by one."""
-OWN_SHARE, OWN_US = 0.15, 2000
+OWN_SHARE, OWN_US = 0.3, 2000
 """What the ensemble itself may take beside its steps: of its latency, and at least, on a machine that is busy."""
 _DURATION = re.compile(r"(overhead|queue|compute(?: input| infer| output)?) (\d+) usec")
 

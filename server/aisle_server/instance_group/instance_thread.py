@@ -11,7 +11,13 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any, Final, cast
 
-from aisle_server.backends.backend import BackendInstance, BackendModel, DecoupledInstance, ResponseSender
+from aisle_server.backends.backend import (
+    BackendInstance,
+    BackendModel,
+    DecoupledInstance,
+    NotBegunError,
+    ResponseSender,
+)
 from aisle_server.errors import InferenceServerError, InternalError
 from aisle_server.inference import ComputeTimes, InferenceRequest, InferenceResponse
 from aisle_server.instance_group.placement import Placement
@@ -162,14 +168,25 @@ class InstanceThread:
 
     def _serve(self, instance: BackendInstance) -> None:
         while (work := self._take(instance)) is not None:
-            if work.streams:
+            try:
+                execution = self._executed(instance, work)
+            except NotBegunError:
+                self._post(work.pass_on, work)
+            else:
+                self._post(work.finish, work, execution)
+            del work  # or the last batch's tensors would live until the next batch comes
+
+    def _executed(self, instance: BackendInstance, work: Work) -> GroupExecution:
+        while True:
+            try:
+                if not work.streams:
+                    return self._execute(instance, work.requests)
                 for stream in work.streams:
                     stream.mark_started()
-                execution = self._execute_decoupled(instance, work.requests, work.streams)
-            else:
-                execution = self._execute(instance, work.requests)
-            self._post(work.finish, work, execution)
-            del work  # or the last batch's tensors would live until the next batch comes
+                return self._execute_decoupled(instance, work.requests, work.streams)
+            except NotBegunError:
+                if self._others_can_execute():
+                    raise
 
     def _take(self, instance: BackendInstance) -> Work | None:
         """Wait for work. While the instance is down, it is left to those who can execute."""
@@ -201,6 +218,8 @@ class InstanceThread:
             error = InternalError(
                 f"model '{self._config.name}' gave {len(execution.results)} responses, expected {len(requests)}"
             )
+        except NotBegunError:
+            raise
         except BaseException as failure:
             error = self._told(failure)
         # One for each: an exception that several callers raise would gather all their frames.
@@ -216,6 +235,8 @@ class InstanceThread:
             # The configuration says so, and a backend that has no such instances refuses to open such a model.
             cast(DecoupledInstance, instance).execute_decoupled(requests, senders)
             times = ComputeTimes(infer_ns=time.monotonic_ns() - exec_start_ns)
+        except NotBegunError:
+            raise
         except BaseException as failure:
             error = self._told(failure)
             for sender in senders:
