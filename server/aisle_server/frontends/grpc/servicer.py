@@ -77,6 +77,10 @@ class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
         self._inflight_bytes = inflight_bytes or InflightBytes()
         self._stopping = asyncio.Event()
 
+    def model_config_for_inference(self, name: str, version: int) -> ModelConfig:
+        """Return the configuration of a model that can be asked, for doors that read requests by it."""
+        return self._server.model_config_for_inference(name, version)
+
     def stop_accepting(self) -> None:
         """Refuse inference from now on, and end each stream once what it has asked is answered."""
         self._stopping.set()
