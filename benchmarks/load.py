@@ -14,16 +14,9 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
-import re
-import signal
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,12 +24,12 @@ import click
 import grpc
 import numpy as np
 from PIL import Image, ImageDraw
+from running_server import resident_mb, running_server
 
 from aisle_protocol.generated import grpc_service_pb2 as protocol
 from aisle_protocol.raw_contents import to_raw
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
-READY_TIMEOUT_S = 120.0
 ANSWER_TIMEOUT_S = 30.0
 
 
@@ -116,47 +109,6 @@ async def keep_under_way(address: str, payload: bytes, model: str, concurrency: 
     )
 
 
-@contextmanager
-def running_server(repository: Path) -> Iterator[tuple[str, Startup]]:
-    """Start a server of our own, yield its address and what starting it took, and stop it."""
-    command = [sys.executable, "-m", "aisle_server", "--model-repository", str(repository)]
-    command += ["--grpc-port", "0", "--http-port", "0", "--metrics-port", "0"]
-    start = time.perf_counter()
-    # Two openings of one file: a shared one would have its place moved by either side.
-    with (
-        tempfile.NamedTemporaryFile("r") as log,
-        open(log.name, "w") as sink,
-        subprocess.Popen(command, stderr=sink) as process,
-    ):
-        try:
-            address = None
-            while address is None:
-                if process.poll() is not None or time.perf_counter() - start > READY_TIMEOUT_S:
-                    raise SystemExit("the server stopped before it listened")
-                time.sleep(0.01)
-                log.seek(0)
-                if match := re.search(r"Started GRPCInferenceService at (\S+)", log.read()):
-                    address = match[1]
-            with grpc.insecure_channel(address) as channel:
-                ready = channel.unary_unary("/inference.GRPCInferenceService/ServerReady")
-                while not protocol.ServerReadyResponse.FromString(
-                    ready(b"", wait_for_ready=True, timeout=READY_TIMEOUT_S)
-                ).ready:
-                    if time.perf_counter() - start > READY_TIMEOUT_S:
-                        raise SystemExit(f"the server was not ready within {READY_TIMEOUT_S:.0f} s")
-                    time.sleep(0.01)
-            yield address, Startup(round(time.perf_counter() - start, 2), round(resident_mb(process.pid), 1))
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(ANSWER_TIMEOUT_S)
-
-
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process in megabytes, as the kernel counts it (Linux)."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
 async def measure(address: str, model: str, concurrencies: tuple[int, ...], seconds: float) -> list[Load]:
     """Measure one model at each concurrency, one after the other."""
     async with grpc.aio.insecure_channel(address) as channel:
@@ -200,12 +152,13 @@ def main(
     if server is not None:
         run(server)
         return
-    with running_server(model_repository) as (address, startup):
+    with running_server(model_repository) as started:
+        startup = Startup(round(started.ready_s, 2), round(resident_mb(started.pid), 1))
         if as_json:
             print(json.dumps(asdict(startup)))
         else:
             print(f"ready after {startup.ready_s} s, {startup.resident_mb} MB resident")
-        run(address)
+        run(started.grpc)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ installed) and an ensemble of the two, all of which are asked without pause, and
     the ensemble         another configuration with the load, and back
     the visitor          loaded and unloaded
 
-Every answer is compared with what its caller sent. Resident memory is read after a collection of garbage would have had time to run;
-growth is counted from the end of the first fifth, when every pool of the runtimes has its size.
+Every answer is compared with what its caller sent. Resident memory is read after every round, and its slope is that of the straight line
+through the rounds behind the first quarter, when every pool of the runtimes has its size: a leak of one of the 4 MiB weights in a hundred
+loads would show. The end is status 1 when a request failed, an answer was wrong, or the slope is above `--bound`.
 """
 
 from __future__ import annotations
@@ -21,30 +22,28 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import shutil
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 import grpc
 import numpy as np
+from running_server import resident_mb, running_server
 
 from aisle_protocol.generated import grpc_service_pb2 as protocol
 
 SERVICE = "/inference.GRPCInferenceService/"
 TIMEOUT_S = 60.0
 WIDTH = 64
+SLOPE_BOUND_KB = 15.0
 TENSORS = f"""
 max_batch_size: 8
 input {{ name: "INPUT0" data_type: TYPE_FP32 dims: {WIDTH} }}
@@ -84,8 +83,8 @@ class Figures:
         p99_ms: Of answers.
         load_p50_ms: Of changes.
         load_max_ms: Of changes.
-        resident_mb: After each tenth.
-        growth_mb: From the first fifth to the end.
+        resident_mb: The median of each tenth of the rounds.
+        slope_kb: Resident memory that a round adds, behind the first quarter of them.
         threads: At the first fifth, and at the end.
         open_files: At the first fifth, and at the end.
         seconds: In all.
@@ -101,7 +100,7 @@ class Figures:
     load_p50_ms: float = 0.0
     load_max_ms: float = 0.0
     resident_mb: list[float] = field(default_factory=list)
-    growth_mb: float = 0.0
+    slope_kb: float = 0.0
     threads: list[int] = field(default_factory=list)
     open_files: list[int] = field(default_factory=list)
     seconds: float = 0.0
@@ -178,6 +177,7 @@ class Storm:
         )
         self._latencies_s: list[float] = []
         self._change_s: list[float] = []
+        self._resident_mb: list[float] = []
         self._is_over = False
 
     async def run(self, rounds: int, callers: int) -> Figures:
@@ -189,15 +189,19 @@ class Storm:
         for number in range(rounds):
             await self._change_everything(number)
             self.figures.rounds += 1
-            if number + 1 in {max(1, rounds * tenth // 10) for tenth in range(1, 11)}:
-                self.figures.resident_mb.append(round(resident_mb(self._pid), 1))
+            self._resident_mb.append(resident_mb(self._pid))
             if number + 1 in (max(1, rounds // 5), rounds):
                 self.figures.threads.append(len(list(Path(f"/proc/{self._pid}/task").iterdir())))
                 self.figures.open_files.append(len(list(Path(f"/proc/{self._pid}/fd").iterdir())))
         self._is_over = True
         await asyncio.gather(*asking)
         figures = self.figures
-        figures.growth_mb = round(figures.resident_mb[-1] - figures.resident_mb[len(figures.resident_mb) // 5 - 1], 1)
+        figures.resident_mb = [
+            round(float(np.median(tenth)), 1) for tenth in np.array_split(self._resident_mb, 10) if tenth.size
+        ]
+        warm_mb = self._resident_mb[rounds // 4 :]
+        if len(warm_mb) > 1:
+            figures.slope_kb = round(float(np.polyfit(range(len(warm_mb)), warm_mb, 1)[0]) * 1024, 1)
         figures.p50_ms, figures.p99_ms = quantile_ms(self._latencies_s, 50), quantile_ms(self._latencies_s, 99)
         figures.load_p50_ms = quantile_ms(self._change_s, 50)
         figures.load_max_ms = round(max(self._change_s) * 1e3, 1)
@@ -287,35 +291,6 @@ def quantile_ms(seconds: list[float], percent: int) -> float:
     return round(statistics.quantiles(seconds, n=100)[percent - 1] * 1e3, 2) if len(seconds) > 1 else float("nan")
 
 
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process in megabytes, as the kernel counts it (Linux)."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-@contextmanager
-def running_server(repository: Path) -> Iterator[tuple[str, int]]:
-    """Start a server that loads models on demand, yield its address and process id, and stop it."""
-    command = [sys.executable, "-m", "aisle_server", "--model-repository", str(repository)]
-    command += ["--model-control-mode=explicit", "--allow-http=false", "--allow-metrics=false", "--grpc-port=0"]
-    # Into a file: a pipe that nobody reads would stop the server when it is full of lines about loads.
-    with tempfile.TemporaryFile("w+") as log, subprocess.Popen(command, stderr=log, text=True) as process:
-        try:
-            deadline = time.monotonic() + TIMEOUT_S
-            while True:
-                log.seek(0)
-                text = log.read()
-                if (match := re.search(r"Started GRPCInferenceService at (\S+)", text)) and "] Ready" in text:
-                    break
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"the server did not come up:\n{text}")
-                time.sleep(0.02)
-            yield match[1], process.pid
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(TIMEOUT_S)
-
-
 async def storm(address: str, repository: Path, pid: int, rounds: int, callers: int) -> Figures:
     """Storm one server."""
     async with grpc.aio.insecure_channel(address) as channel:
@@ -325,19 +300,23 @@ async def storm(address: str, repository: Path, pid: int, rounds: int, callers: 
 @click.command(help=__doc__)
 @click.option("--rounds", type=click.IntRange(1), default=200, show_default=True)
 @click.option("--callers", type=click.IntRange(1), default=4, show_default=True, help="who each wait for an answer")
+@click.option(
+    "--bound", "bound_kb", type=float, default=SLOPE_BOUND_KB, show_default=True, help="of the slope, in KB a round"
+)
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
-def main(rounds: int, callers: int, as_json: bool) -> None:
+def main(rounds: int, callers: int, bound_kb: float, as_json: bool) -> None:
     """Run and print."""
     with tempfile.TemporaryDirectory() as folder:
         write_models(Path(folder))
-        with running_server(Path(folder)) as (address, pid):
-            figures = asyncio.run(storm(address, Path(folder), pid, rounds, callers))
+        flags = ("--model-control-mode=explicit", "--allow-http=false", "--allow-metrics=false")
+        with running_server(Path(folder), *flags) as server:
+            figures = asyncio.run(storm(server.grpc, Path(folder), server.pid, rounds, callers))
     if as_json:
-        print(json.dumps(asdict(figures)))
+        print(json.dumps(vars(figures)))
     else:
-        for name, value in asdict(figures).items():
+        for name, value in vars(figures).items():
             print(f"{name:16}{dict(value) if isinstance(value, Counter) else value}")
-    if figures.failures or figures.wrong_answers:
+    if figures.failures or figures.wrong_answers or figures.slope_kb > bound_kb:
         raise SystemExit(1)
 
 

@@ -80,6 +80,7 @@ def _keepalive(name: str, field: str, text: str) -> Callable[[Any], Any]:
     help="Cache of responses: local,size=BYTES. Models with response_cache { enable: true } use it.",
 )
 @_flag("--max-inflight-requests", ServerOptions, "Inference requests under way before more are refused; 0: no bound.")
+@_flag("--max-inflight-bytes", ServerOptions, "Bytes of requests under way before more are refused; 0: no bound.")
 @_flag("--allow-client-shm", ServerOptions, "Callers may register system shared memory and keep tensors there.")
 @_flag("--log-verbose", ServerOptions, "0, or 1 for what a developer wants to know.")
 @_flag("--log-format", ServerOptions, "Form of the log's lines.", kind=click.Choice(["default", "ISO8601"]))
@@ -251,6 +252,7 @@ def options_of(flags: dict[str, Any]) -> ServerOptions:
         backend_config=_backend_config(flags["backend_config"]),
         response_cache_bytes=_response_cache_bytes(flags["cache_config"]),
         max_inflight_requests=flags["max_inflight_requests"],
+        max_inflight_bytes=flags["max_inflight_bytes"],
         allow_client_shm=flags["allow_client_shm"],
         log_verbose=flags["log_verbose"],
         log_format=flags["log_format"],

@@ -27,6 +27,7 @@ from aisle_server.frontends.grpc.servicer import InferenceServicer
 from aisle_server.frontends.host_metrics import HostMetrics
 from aisle_server.frontends.http.routes import inference_app, metrics_app
 from aisle_server.frontends.http.server import HttpEndpoint
+from aisle_server.frontends.inflight_bytes import InflightBytes
 from aisle_server.frontends.log_settings import LogSettings, LogValues
 from aisle_server.frontends.metrics import render_metrics
 from aisle_server.frontends.model_metrics import render_model_metrics
@@ -38,6 +39,7 @@ from aisle_server.options import GrpcOptions, HttpOptions, MetricsOptions, Serve
 from aisle_server.repository.description import ReadingRules
 from aisle_server.repository.lifecycle import ModelRepository
 from aisle_server.repository.loader import VersionLoader
+from aisle_server.repository.memory import ALLOCATOR_VARIABLES, limit_kept_memory
 from aisle_server.repository.poller import RepositoryPoller
 from aisle_server.scheduling.clock import SystemClock
 from aisle_server.scheduling.response_cache import ResponseCache
@@ -68,6 +70,8 @@ async def serve(options: ServerOptions) -> int:
         The exit status: 0 after a graceful stop, 1 when the server could not start.
     """
     log = configure_logging(options)
+    if not ALLOCATOR_VARIABLES & os.environ.keys():
+        limit_kept_memory()
     tracer = Tracer(options.trace)
     told_to_stop = _listen_to_signals()
     model_metrics = MetricFamilies()
@@ -143,23 +147,31 @@ def _build_endpoints(
     """Return the endpoints that are allowed, in the order of their start: gRPC last, so that it is stopped first."""
     endpoints: list[tuple[str, Endpoint]] = []
     admission = Admission(options.max_inflight_requests)
+    inflight_bytes = InflightBytes(options.max_inflight_bytes)
     regions = SharedMemoryRegions(is_allowed=options.allow_client_shm)
 
     def servicer(door: GrpcOptions | HttpOptions) -> InferenceServicer:
         # Each door refuses what is new when it is closed itself, and forwards headers of its own.
         forwarding = HeaderForwarding(door.header_forward_pattern)
         return InferenceServicer(
-            server, admission=admission, forwarding=forwarding, regions=regions, log=log, tracer=tracer
+            server,
+            admission=admission,
+            forwarding=forwarding,
+            inflight_bytes=inflight_bytes,
+            regions=regions,
+            log=log,
+            tracer=tracer,
         )
 
     if options.http is not None:
-        app = inference_app(server, servicer(options.http), options.http)
+        # Bodies are charged where they are read, and its servicer reads no streams.
+        app = inference_app(server, servicer(options.http), options.http, inflight_bytes)
         endpoints.append(("HTTPService", HttpEndpoint(app, options.http)))
     if options.metrics is not None:
         sources = _metric_sources(server, model_metrics, options.metrics)
         endpoints.append(("Metrics Service", HttpEndpoint(metrics_app(sources), options.metrics)))
     if options.grpc is not None:
-        grpc_endpoint = GrpcEndpoint(servicer(options.grpc), HealthServicer(server), options.grpc)
+        grpc_endpoint = GrpcEndpoint(servicer(options.grpc), HealthServicer(server), options.grpc, inflight_bytes)
         endpoints.append(("GRPCInferenceService", grpc_endpoint))
     return endpoints
 

@@ -365,6 +365,21 @@ def body_too_large(byte_size: int | str, limit: int) -> str:
     )
 
 
+def inflight_bytes_full(limit: int) -> str:
+    """A large request came while others take the memory that there is for requests."""
+    return (
+        f"the server has no room for a request of this size among the {limit} bytes that it takes at a time; try again"
+    )
+
+
+def request_over_inflight_bytes(byte_size: int, limit: int) -> str:
+    """A request is larger than all requests together may be."""
+    return (
+        f"the request has {byte_size} bytes or more, and the server takes {limit} bytes of all requests together. "
+        "Use --max-inflight-bytes to increase the limit."
+    )
+
+
 def header_length_out_of_range(text: str, byte_size: int) -> str:
     """`Inference-Header-Content-Length` points outside of the body, or is no number."""
     return f"inference header size should be in range (0, {byte_size}), got: {text}"

@@ -267,6 +267,7 @@ class ServerOptions:
         backend_config: Backend -> its settings; those of "" are for all.
         response_cache_bytes: What the answers that are kept for requests that come again may take; 0 keeps none.
         max_inflight_requests: Inference requests under way, over gRPC and HTTP together; 0 for no bound.
+        max_inflight_bytes: What the requests under way may have brought, over gRPC and HTTP together; 0 for no bound.
         allow_client_shm: Callers may register shared memory: whatever the server's user keeps there, they can read and write.
         log_verbose: 0 for what an operator wants to know, 1 and above for what a developer wants to know.
         log_format: Tritonserver's: `default` (`I1121 09:30:00.123456 7 app] ...`) or `ISO8601`.
@@ -293,6 +294,7 @@ class ServerOptions:
     backend_config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     response_cache_bytes: int = 0
     max_inflight_requests: int = 16384
+    max_inflight_bytes: int = 2**31
     allow_client_shm: bool = False
     log_verbose: int = 0
     log_format: Literal["default", "ISO8601"] = "default"
@@ -314,6 +316,8 @@ class ServerOptions:
             raise ValueError(f"--exit-timeout-secs is {self.exit_timeout_secs}; expected 0 or more")
         if self.max_inflight_requests < 0:
             raise ValueError(f"--max-inflight-requests is {self.max_inflight_requests}; expected 0 (no bound) or more")
+        if self.max_inflight_bytes < 0:
+            raise ValueError(f"--max-inflight-bytes is {self.max_inflight_bytes}; expected 0 (no bound) or more")
         self._check_endpoints()
 
     def _check_model_control(self) -> None:

@@ -15,7 +15,7 @@ from tritonclient.grpc import service_pb2_grpc
 
 from tests.conformance.conftest import GOLDEN_BYTES, LABELS
 from tests.support.server_process import ServerProcess
-from tests.support.triton_requests import ROW, infer_input, raw_request, refused, row_input
+from tests.support.triton_requests import ROW, infer_input, refused, row_input
 
 
 @pytest.fixture
@@ -100,103 +100,6 @@ def test_every_caller_gets_its_own_answer(server: ServerProcess) -> None:
     for number, request_id, rows in asyncio.run(ask_all()):
         assert request_id == str(number)
         np.testing.assert_array_equal(rows, np.full((1 + number % 3, 16), number, np.float32))
-
-
-@pytest.mark.parametrize(
-    ("request_", "status", "text"),
-    [
-        (raw_request("nope"), StatusCode.NOT_FOUND, "Request for unknown model: 'nope' is not found"),
-        (raw_request(""), StatusCode.NOT_FOUND, "Request for unknown model: '' is not found"),
-        (
-            raw_request(shape=(9, 16), raw=bytes(9 * 64)),
-            StatusCode.INVALID_ARGUMENT,
-            "[request id: <id_unknown>] inference request batch-size must be <= 8 for 'identity'",
-        ),
-        (
-            raw_request(shape=(4,), raw=bytes(16)),
-            StatusCode.INVALID_ARGUMENT,
-            "[request id: <id_unknown>] unexpected shape for input 'INPUT0' for model 'identity'. Expected [-1,16], got [4]. "
-            "NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension...",
-        ),
-        (
-            raw_request(shape=(1, 8), raw=bytes(32)),
-            StatusCode.INVALID_ARGUMENT,
-            "[request id: <id_unknown>] unexpected shape for input 'INPUT0' for model 'identity'. Expected [-1,16], got [1,8]...",
-        ),
-        (
-            raw_request(datatype="INT32"),
-            StatusCode.INVALID_ARGUMENT,
-            "[request id: <id_unknown>] inference input 'INPUT0' data-type is 'INT32', but model 'identity' expects 'FP32'",
-        ),
-        (
-            raw_request(datatype="FLOAT"),
-            StatusCode.INVALID_ARGUMENT,
-            "[request id: <id_unknown>] inference input 'INPUT0' data-type is 'FLOAT', but model 'identity' expects 'FP32'",
-        ),
-        (
-            raw_request(raw=bytes(40)),
-            StatusCode.INVALID_ARGUMENT,
-            "[request id: <id_unknown>] input byte size mismatch for input 'INPUT0' for model 'identity'. Expected 64, got 40",
-        ),
-        (
-            raw_request("two_inputs"),
-            StatusCode.INVALID_ARGUMENT,
-            "expected 2 inputs but got 1 inputs for model 'two_inputs'. Got input(s) ['INPUT0'], "
-            "but missing required input(s) ['INPUT1']. Please provide all required input(s).",
-        ),
-        (
-            pb.ModelInferRequest(model_name="identity"),
-            StatusCode.INVALID_ARGUMENT,
-            "expected 1 inputs but got 0 inputs for model 'identity'. Got input(s) [], "
-            "but missing required input(s) ['INPUT0']. Please provide all required input(s).",
-        ),
-    ],
-)
-def test_wrong_requests_are_refused(
-    stub: service_pb2_grpc.GRPCInferenceServiceStub, request_: Any, status: StatusCode, text: str
-) -> None:
-    """A wrong request gets the status and the text that Triton gives, and the server goes on."""
-    with refused(status, text):
-        stub.ModelInfer(request_, timeout=10)
-    assert stub.ServerReady(pb.ServerReadyRequest(), timeout=10).ready
-
-
-def test_wrong_names_are_refused(stub: service_pb2_grpc.GRPCInferenceServiceStub) -> None:
-    """Unknown inputs and outputs are told by name."""
-    request = raw_request()
-    request.inputs[0].name = "NOPE"
-    with refused(StatusCode.INVALID_ARGUMENT, "unexpected inference input 'NOPE' for model 'identity'"):
-        stub.ModelInfer(request, timeout=10)
-    request = raw_request()
-    request.outputs.add(name="NOPE")
-    with refused(StatusCode.INVALID_ARGUMENT, "unexpected inference output 'NOPE' for model 'identity'"):
-        stub.ModelInfer(request, timeout=10)
-
-
-@pytest.mark.parametrize(
-    ("version", "status", "text"),
-    [
-        ("99", StatusCode.NOT_FOUND, "Request for unknown model: 'identity' version 99 is not found"),
-        ("0", StatusCode.NOT_FOUND, "Request for unknown model: 'identity' version 0 is not found"),
-        (
-            "-2",
-            StatusCode.INVALID_ARGUMENT,
-            "invalid model version specified '-2' , version should be an integral value > 0",
-        ),
-        (
-            "one",
-            StatusCode.INVALID_ARGUMENT,
-            "failed to get model version from specified version string 'one' (details: stol), "
-            "version should be an integral value > 0",
-        ),
-    ],
-)
-def test_wrong_versions_are_refused(
-    client: triton.InferenceServerClient, version: str, status: StatusCode, text: str
-) -> None:
-    """A version that is not there, or that is none, is refused in Triton's words."""
-    with refused(status, text):
-        client.infer("identity", row_input(), model_version=version)
 
 
 def test_bytes_that_are_no_request_are_refused(server: ServerProcess, client: triton.InferenceServerClient) -> None:

@@ -339,7 +339,10 @@ def test_control_tensors_are_the_servers(client: triton.InferenceServerClient) -
     """They are no inputs that callers see, and a caller who sends one is refused."""
     assert [each.name for each in client.get_model_metadata("simple_sequence").inputs] == ["INPUT"]
     start = infer_input("START", np.ones((1, 1), np.float32))
-    with refused(grpc.StatusCode.INVALID_ARGUMENT, "expected 1 inputs but got 2 inputs for model 'simple_sequence'..."):
+    with refused(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "[request id: <id_unknown>] expected 1 inputs but got 2 inputs for model 'simple_sequence'...",
+    ):
         client.infer("simple_sequence", [*value_input(1), start], sequence_id=5, sequence_start=True)
 
 

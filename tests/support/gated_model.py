@@ -14,7 +14,10 @@ TIMEOUT_S = 20
 
 
 class GatedModel:
-    """Notes what is done to it, by which thread; answers requests with their own inputs, or as `on_execute` says."""
+    """Notes what is done to it, by which thread; answers requests with their own inputs, or as `on_execute` says.
+
+    Instances whose names are in `down` are not healthy.
+    """
 
     def __init__(
         self,
@@ -27,6 +30,7 @@ class GatedModel:
         self.config = config or gated_config()
         self.events: list[tuple[str, str, int]] = []
         self.devices: dict[str, Device] = {}
+        self.down: set[str] = set()
         self.gate = threading.Event()
         self.is_executing = threading.Semaphore(0)
         self.on_execute = on_execute or echo
@@ -69,6 +73,9 @@ class GatedInstance:
 
     def finalize(self) -> None:
         self.model.note("finalize", self.name)
+
+    def is_healthy(self) -> bool:
+        return self.name not in self.model.down
 
 
 def echo(requests: Sequence[InferenceRequest]) -> Execution:

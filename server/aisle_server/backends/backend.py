@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from aisle_server.backends.metric_families import Metrics
-from aisle_server.errors import InferenceServerError
+from aisle_server.errors import InferenceServerError, UnavailableError
 from aisle_server.inference import InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.model_config.schema import ModelConfig
 
@@ -98,6 +98,10 @@ class Execution:
     compute_end_ns: int
 
 
+class NotBegunError(UnavailableError):
+    """The instance went down, and has begun nothing of the batch: another instance may have it, or the same one again."""
+
+
 class BackendInstance(Protocol):
     """One executor of a model. Created, used and finalized by one thread."""
 
@@ -111,6 +115,7 @@ class BackendInstance(Protocol):
             A result for each request, in order.
 
         Raises:
+            NotBegunError: The batch is to be executed again.
             InferenceServerError: The whole batch failed for a reason that its callers may read.
             Exception: The whole batch failed for a reason that goes to the log alone.
         """

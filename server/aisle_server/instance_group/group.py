@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
+from aisle_server import messages
 from aisle_server.backends.backend import BackendModel
+from aisle_server.errors import UnavailableError
 from aisle_server.inference import InferenceRequest
 from aisle_server.instance_group.instance_thread import GroupExecution, InstanceThread, Work
 from aisle_server.instance_group.placement import Placement, devices_for
@@ -20,7 +23,8 @@ OnDone = Callable[[GroupExecution], None]
 class InstanceGroup:
     """The instances of one model version. Every method is called on the event loop that started it.
 
-    All threads take work from one queue, so a batch goes to whichever instance is free first. Instances of a model with sequences
+    All threads take work from one queue, so a batch goes to whichever instance is free first; one that is down leaves it to the others, as
+    long as there are any. Instances of a model with sequences
     have a queue each, for its scheduler knows which of them has the state that a request belongs to. The group does not bound its
     queues; its scheduler does, by looking at `idle_count`. The group does not own the model: who opened it closes it, after `stop`.
     """
@@ -128,7 +132,7 @@ class InstanceGroup:
         if self._stopped is not None:
             raise RuntimeError("a batch was submitted to an instance group that has stopped")
         self._under_way += 1
-        self._inboxes[instance].put(Work(requests, self._finish, on_done, streams))
+        self._inboxes[instance].put(Work(requests, self._finish, self._pass_on, on_done, streams))
 
     async def execute(self, requests: Sequence[InferenceRequest]) -> GroupExecution:
         """Have a batch executed by the first instance that is free, and wait for it.
@@ -147,6 +151,8 @@ class InstanceGroup:
         if self._stopped is None:
             for inbox in self._inboxes:
                 inbox.put(None)
+            for instance in (*self._instances, *self._leaving):
+                instance.call_last()
             self._stopped = self._loop.create_task(self._wait_for_threads())
         await asyncio.shield(self._stopped)
 
@@ -155,9 +161,13 @@ class InstanceGroup:
             await instance.ended
 
     async def _add(self, placement: Placement, config: ModelConfig) -> None:
-        is_shared = config.sequence_batching is None and self._inboxes
-        inbox = self._inboxes[0] if is_shared else SimpleQueue[Work | None]()
-        instance = InstanceThread(placement, self._model, config, inbox, self._loop)
+        is_shared = config.sequence_batching is None
+        inbox = self._inboxes[0] if is_shared and self._inboxes else SimpleQueue[Work | None]()
+
+        def others_can_execute() -> bool:
+            return is_shared and any(each.is_healthy() for each in self._instances if each is not instance)
+
+        instance = InstanceThread(placement, self._model, config, inbox, self._loop, others_can_execute)
         instance.ended.add_done_callback(lambda _: self._note_end(instance))
         # Among those that leave until it has come: one that cannot be created ends by itself.
         self._leaving.append(instance)
@@ -182,6 +192,18 @@ class InstanceGroup:
         elif self._stopped is None:
             # All take from one queue, so the word that it is over came to another than it was meant for, who stays in its place.
             self._instances[self._instances.index(instance)] = self._leaving.pop(0)
+
+    def _pass_on(self, work: Work) -> None:
+        """Give a batch to another instance than the one that took it and is down. Only with an inbox that all share."""
+        if self._stopped is None:
+            self._inboxes[0].put(work)
+            return
+        # Behind the word that it is over nobody would take it.
+        now_ns = time.monotonic_ns()
+        errors = [UnavailableError(messages.SHUTTING_DOWN) for _ in work.requests]
+        for stream in work.streams:
+            stream.send(UnavailableError(messages.SHUTTING_DOWN), is_final=True)
+        self._finish(work, GroupExecution(() if work.streams else errors, None, now_ns, now_ns))
 
     def _finish(self, work: Work, execution: GroupExecution) -> None:
         self._under_way -= 1

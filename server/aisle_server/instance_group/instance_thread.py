@@ -8,10 +8,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
-from threading import Thread
-from typing import Any, cast
+from threading import Event, Thread
+from typing import Any, Final, cast
 
-from aisle_server.backends.backend import BackendInstance, BackendModel, DecoupledInstance, ResponseSender
+from aisle_server.backends.backend import (
+    BackendInstance,
+    BackendModel,
+    DecoupledInstance,
+    NotBegunError,
+    ResponseSender,
+)
 from aisle_server.errors import InferenceServerError, InternalError
 from aisle_server.inference import ComputeTimes, InferenceRequest, InferenceResponse
 from aisle_server.instance_group.placement import Placement
@@ -20,6 +26,7 @@ from aisle_server.instance_group.warmup import WarmupSample
 from aisle_server.model_config.schema import ModelConfig
 
 logger = logging.getLogger(__name__)
+_LOOK_EVERY_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,12 +54,14 @@ class Work:
     Attributes:
         requests: One or more.
         finish: The group's; called on the event loop with this and the outcome.
+        pass_on: The group's; called on the event loop with this when another instance shall have it.
         on_done: The scheduler's; for `finish` to call.
         streams: One for each request of a decoupled model; empty for other models.
     """
 
     requests: Sequence[InferenceRequest]
     finish: Callable[[Work, GroupExecution], None]
+    pass_on: Callable[[Work], None]
     on_done: Callable[[GroupExecution], None]
     streams: Sequence[ResponseStream] = ()
 
@@ -72,6 +81,7 @@ class InstanceThread:
         config: ModelConfig,
         inbox: SimpleQueue[Work | None],
         loop: asyncio.AbstractEventLoop,
+        others_can_execute: Callable[[], bool],
     ) -> None:
         """Prepare an instance.
 
@@ -81,12 +91,15 @@ class InstanceThread:
             config: The model configuration.
             inbox: Batches to execute; None ends the thread.
             loop: Where to answer.
+            others_can_execute: Whether anybody else takes from the inbox and is healthy. Called on the thread.
         """
         self._placement = placement
         self._model = model
         self._config = config
         self._inbox = inbox
         self._loop = loop
+        self._others_can_execute = others_can_execute
+        self._is_last_call = Event()
         self._instance: BackendInstance | None = None
         self._started: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
@@ -106,6 +119,10 @@ class InstanceThread:
         """Whether its instance can execute at the moment. Called on the event loop."""
         instance = self._instance
         return instance is None or instance.is_healthy()
+
+    def call_last(self) -> None:
+        """Say that no more work comes, so that an instance that is down does not wait until it is up. Called on the event loop."""
+        self._is_last_call.set()
 
     def _run(self, warmup_samples: tuple[WarmupSample, ...]) -> None:
         try:
@@ -150,15 +167,40 @@ class InstanceThread:
                 raise type(error)(f"failed to run warmup sample '{sample.name}': {error.message}; ")
 
     def _serve(self, instance: BackendInstance) -> None:
-        while (work := self._inbox.get()) is not None:
-            if work.streams:
+        while (work := self._take(instance)) is not None:
+            try:
+                execution = self._executed(instance, work)
+            except NotBegunError:
+                self._post(work.pass_on, work)
+            else:
+                self._post(work.finish, work, execution)
+            del work  # or the last batch's tensors would live until the next batch comes
+
+    def _executed(self, instance: BackendInstance, work: Work) -> GroupExecution:
+        while True:
+            try:
+                if not work.streams:
+                    return self._execute(instance, work.requests)
                 for stream in work.streams:
                     stream.mark_started()
-                execution = self._execute_decoupled(instance, work.requests, work.streams)
-            else:
-                execution = self._execute(instance, work.requests)
-            self._post(work.finish, work, execution)
-            del work  # or the last batch's tensors would live until the next batch comes
+                return self._execute_decoupled(instance, work.requests, work.streams)
+            except NotBegunError:
+                if self._others_can_execute():
+                    raise
+
+    def _take(self, instance: BackendInstance) -> Work | None:
+        """Wait for work. While the instance is down, it is left to those who can execute."""
+        while True:
+            while self._leaves_work(instance):
+                self._is_last_call.wait(_LOOK_EVERY_S)
+            work = self._inbox.get()
+            # It may have gone down while it waited.
+            if work is None or not self._leaves_work(instance):
+                return work
+            self._post(work.pass_on, work)
+
+    def _leaves_work(self, instance: BackendInstance) -> bool:
+        return not instance.is_healthy() and not self._is_last_call.is_set() and self._others_can_execute()
 
     def _execute(self, instance: BackendInstance, requests: Sequence[InferenceRequest]) -> GroupExecution:
         exec_start_ns = time.monotonic_ns()
@@ -176,6 +218,8 @@ class InstanceThread:
             error = InternalError(
                 f"model '{self._config.name}' gave {len(execution.results)} responses, expected {len(requests)}"
             )
+        except NotBegunError:
+            raise
         except BaseException as failure:
             error = self._told(failure)
         # One for each: an exception that several callers raise would gather all their frames.
@@ -191,6 +235,8 @@ class InstanceThread:
             # The configuration says so, and a backend that has no such instances refuses to open such a model.
             cast(DecoupledInstance, instance).execute_decoupled(requests, senders)
             times = ComputeTimes(infer_ns=time.monotonic_ns() - exec_start_ns)
+        except NotBegunError:
+            raise
         except BaseException as failure:
             error = self._told(failure)
             for sender in senders:

@@ -21,6 +21,7 @@ from google.protobuf.message_factory import GetMessageClass
 from aisle_server.errors import InferenceServerError, InvalidArgumentError, UnsupportedError
 from aisle_server.frontends.access import Access, Guard
 from aisle_server.frontends.grpc.traffic import Traffic
+from aisle_server.frontends.inflight_bytes import InflightBytes
 from aisle_server.frontends.status import told
 
 _log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ def bind(
     not_offered: Mapping[str, str],
     traffic: Traffic,
     access: Access | None = None,
+    inflight_bytes: InflightBytes | None = None,
 ) -> grpc.GenericRpcHandler[Any, Any]:
     """Return a service's RPCs as grpc.aio takes them.
 
@@ -51,15 +53,23 @@ def bind(
         not_offered: What an RPC that has no method tells instead.
         traffic: Where each call is counted.
         access: Which RPCs are guarded; None for none of them.
+        inflight_bytes: Is charged each request that is no stream, before it is parsed; None for no bound on all of them together.
     """
+    inflight = inflight_bytes or InflightBytes()
     handlers = {
-        method.name: _handler(method, servicer, not_offered, traffic, access or Access()) for method in service.methods
+        method.name: _handler(method, servicer, not_offered, traffic, access or Access(), inflight)
+        for method in service.methods
     }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
 def _handler(
-    method: MethodDescriptor, servicer: object, not_offered: Mapping[str, str], traffic: Traffic, access: Access
+    method: MethodDescriptor,
+    servicer: object,
+    not_offered: Mapping[str, str],
+    traffic: Traffic,
+    access: Access,
+    inflight: InflightBytes,
 ) -> grpc.RpcMethodHandler[Any, Any]:
     function = getattr(servicer, function_name(method.name), None)
     if function is None:
@@ -72,8 +82,8 @@ def _handler(
     if method.client_streaming:
         return grpc.stream_stream_rpc_method_handler(_stream_stream(name, function, parse, traffic))
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_unary_stream(name, function, parse, traffic))
-    return grpc.unary_unary_rpc_method_handler(_unary_unary(name, function, parse, traffic))
+        return grpc.unary_stream_rpc_method_handler(_unary_stream(name, function, parse, traffic, inflight))
+    return grpc.unary_unary_rpc_method_handler(_unary_unary(name, function, parse, traffic, inflight))
 
 
 def _guarded(function: Any, guard: Guard) -> Any:
@@ -106,11 +116,14 @@ def _refusal(reason: str) -> Callable[[Any, Any], Awaitable[NoReturn]]:
     return refuse
 
 
-def _unary_unary(name: str, function: Any, parse: Callable[[bytes], Message], traffic: Traffic) -> Any:
+def _unary_unary(
+    name: str, function: Any, parse: Callable[[bytes], Message], traffic: Traffic, inflight: InflightBytes
+) -> Any:
     async def answer(raw: bytes, context: Context) -> bytes:
         calls = traffic.enter()
         try:
-            response: Message = await function(_read(raw, parse, name), AioCall(context))
+            with inflight.lease(len(raw)):
+                response: Message = await function(_read(raw, parse, name), AioCall(context))
             return _written(response)
         except Exception as error:
             return await _abort(error, name, context)
@@ -120,11 +133,14 @@ def _unary_unary(name: str, function: Any, parse: Callable[[bytes], Message], tr
     return answer
 
 
-def _unary_stream(name: str, function: Any, parse: Callable[[bytes], Message], traffic: Traffic) -> Any:
+def _unary_stream(
+    name: str, function: Any, parse: Callable[[bytes], Message], traffic: Traffic, inflight: InflightBytes
+) -> Any:
     async def answer(raw: bytes, context: Context) -> None:
         calls = traffic.enter()
         try:
-            await function(_read(raw, parse, name), AioCall(context))
+            with inflight.lease(len(raw)):
+                await function(_read(raw, parse, name), AioCall(context))
         except Exception as error:
             await _abort(error, name, context)
         finally:

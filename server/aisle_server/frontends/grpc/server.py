@@ -18,8 +18,12 @@ from aisle_server.frontends.grpc.binding import bind
 from aisle_server.frontends.grpc.health import HealthServicer
 from aisle_server.frontends.grpc.servicer import InferenceServicer
 from aisle_server.frontends.grpc.traffic import Traffic
+from aisle_server.frontends.inflight_bytes import InflightBytes
 from aisle_server.options import GrpcOptions, KeepaliveOptions, TlsOptions
 
+# Calls that gRPC core holds until they are taken. By itself it drops some at random from 1,000 on and all from 3,000 on, and their
+# callers read CANCELLED; what is too much is for the servicer to say.
+MAX_PENDING_CALLS: Final = 16_384
 _QUIET_S: Final = 0.1
 _PATIENCE_S: Final = 1.0
 # grpc_compression_level of gRPC core: which algorithm that means is agreed with each caller.
@@ -29,7 +33,13 @@ _COMPRESSION_LEVELS: Final = {"none": 0, "low": 1, "medium": 2, "high": 3}
 class GrpcEndpoint:
     """The inference service and the health service on one port."""
 
-    def __init__(self, inference: InferenceServicer, health: HealthServicer, options: GrpcOptions) -> None:
+    def __init__(
+        self,
+        inference: InferenceServicer,
+        health: HealthServicer,
+        options: GrpcOptions,
+        inflight_bytes: InflightBytes | None = None,
+    ) -> None:
         self._options = options
         self._inference = inference
         self._health = health
@@ -43,6 +53,7 @@ class GrpcEndpoint:
                     {},
                     self._traffic,
                     access,
+                    inflight_bytes,
                 ),
                 bind(health_pb2.DESCRIPTOR.services_by_name["Health"], self._health, {}, self._traffic, access),
             ],
@@ -92,6 +103,8 @@ def channel_arguments(options: GrpcOptions) -> list[tuple[str, int]]:
     arguments = [
         # By default gRPC lets two servers share a port, and callers would meet one or the other by chance.
         ("grpc.so_reuseport", 0),
+        ("grpc.server.max_pending_requests", MAX_PENDING_CALLS),
+        ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_CALLS),
         ("grpc.max_receive_message_length", options.max_message_bytes),
         ("grpc.max_send_message_length", options.max_message_bytes),
         ("grpc.keepalive_time_ms", keepalive.time_ms),

@@ -29,6 +29,7 @@ from aisle_server.frontends.grpc.repository_parameters import decode_load_overri
 from aisle_server.frontends.grpc.settings_rpcs import SettingsRpcs
 from aisle_server.frontends.grpc.shared_memory_rpcs import SharedMemoryRpcs
 from aisle_server.frontends.grpc.streaming import answer_stream
+from aisle_server.frontends.inflight_bytes import InflightBytes
 from aisle_server.frontends.log_settings import LogSettings
 from aisle_server.frontends.model_version import parse_model_version
 from aisle_server.frontends.shared_memory import SharedMemoryRegions
@@ -52,6 +53,7 @@ class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
         *,
         admission: Admission | None = None,
         forwarding: HeaderForwarding | None = None,
+        inflight_bytes: InflightBytes | None = None,
         regions: SharedMemoryRegions | None = None,
         log: LogSettings | None = None,
         tracer: Tracer | None = None,
@@ -62,6 +64,7 @@ class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
             server: Has the models.
             admission: Bounds the inference requests under way; None for no bound.
             forwarding: Picks the headers that become parameters; None for none of them.
+            inflight_bytes: Is charged each request of a stream; None for no bound on all of them together.
             regions: Shared memory that tensors may lie in; None for none.
             log: What the log tells; None for settings that nothing follows.
             tracer: Takes the times of some requests; None for one without a file.
@@ -71,6 +74,7 @@ class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
         self._server = server
         self._admission = admission or Admission()
         self._forwarding = forwarding or HeaderForwarding()
+        self._inflight_bytes = inflight_bytes or InflightBytes()
         self._stopping = asyncio.Event()
 
     def model_config_for_inference(self, name: str, version: int) -> ModelConfig:
@@ -170,9 +174,10 @@ class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
 
         async def answer_once(message: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:
             try:
-                asked = self._asked(message, caller)
-                with self._admission:
-                    response = asked.encode(await self._answered(asked.request))
+                with self._inflight_bytes.lease(message.ByteSize()):
+                    asked = self._asked(message, caller)
+                    with self._admission:
+                        response = asked.encode(await self._answered(asked.request))
             except Exception as error:
                 return told_in_stream(message, error)
             response.parameters[_FINAL_RESPONSE].bool_param = True
@@ -185,7 +190,7 @@ class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
             )
             try:
                 asked = self._asked(message, caller)
-                async with aclosing(self._admitted(asked.request)) as responses:
+                async with aclosing(self._admitted(asked.request, message.ByteSize())) as responses:
                     async for streamed in responses:
                         if streamed.result is None:
                             if not wants_end:
@@ -221,8 +226,8 @@ class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
         self._tracer.record(request, response, start_ns)
         return response
 
-    async def _admitted(self, request: InferenceRequest) -> AsyncGenerator[StreamedResponse, None]:
-        with self._admission:
+    async def _admitted(self, request: InferenceRequest, byte_size: int) -> AsyncGenerator[StreamedResponse, None]:
+        with self._inflight_bytes.lease(byte_size), self._admission:
             async with aclosing(self._server.stream(request)) as responses:
                 async for each in responses:
                     yield each

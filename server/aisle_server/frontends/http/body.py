@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
 from starlette.exceptions import HTTPException
@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from aisle_server import messages
 from aisle_server.errors import InvalidArgumentError
+from aisle_server.frontends.inflight_bytes import Lease
 
 # How long the next piece of a body may take.
 PIECE_TIMEOUT_S: Final = 30
@@ -23,30 +24,47 @@ _CONTAINERS: Final = {"gzip": 31, "deflate": 15}
 # Up to here the event loop does it at once; beyond, a thread does, and zlib lets others run meanwhile.
 _AT_ONCE_BYTES: Final = 64 * 1024
 _WORTH_COMPRESSING_BYTES: Final = 256
+# What is decompressed at a time, and what it is decompressed from.
+_PIECE_BYTES: Final = 256 * 1024
+_SLICE_BYTES: Final = 64 * 1024
 
 Result = TypeVar("Result")
 
 
-async def read_body(request: Request, limit_bytes: int) -> bytes:
+async def read_body(request: Request, limit_bytes: int, lease: Lease) -> bytes:
     """Return a request's body, decompressed.
+
+    Args:
+        request: Its body has not been read.
+        limit_bytes: Of the body, before and after it is decompressed.
+        lease: Is charged what has come, piece by piece: a caller who announces much and sends nothing takes nobody's room.
 
     Raises:
         InvalidArgumentError: It is larger than the limit, before or after it was decompressed, or is not what its encoding says.
+        UnavailableError: There is no room for it now.
         HTTPException: Its encoding is unknown (415), or it does not arrive (408).
     """
     coding = request.headers.get("content-encoding", "identity").strip().lower() or "identity"
     if coding != "identity" and coding not in _CONTAINERS:
         raise HTTPException(415, f"unsupported Content-Encoding '{coding}'; expected gzip, deflate or identity")
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit_bytes:
-        raise InvalidArgumentError(messages.body_too_large(announced, limit_bytes))
-    body = await _received(request, limit_bytes)
+    if announced.isdecimal():
+        if int(announced) > limit_bytes:
+            raise InvalidArgumentError(messages.body_too_large(announced, limit_bytes))
+        lease.announce(int(announced))
+    body = await _received(request, limit_bytes, lease)
     if coding == "identity":
         return body
-    return await _off_loop(len(body), lambda: decompressed(body, coding, limit_bytes))
+    pieces: list[bytes] = []
+    decompressing = decompressed(body, coding, limit_bytes)
+    while (piece := await _off_loop(len(body), lambda: next(decompressing, None))) is not None:
+        lease.grow(len(piece))
+        pieces.append(piece)
+    lease.shrink(len(body))
+    return b"".join(pieces)
 
 
-async def _received(request: Request, limit_bytes: int) -> bytes:
+async def _received(request: Request, limit_bytes: int, lease: Lease) -> bytes:
     pieces: list[bytes] = []
     byte_size = 0
     stream = aiter(request.stream())
@@ -61,26 +79,35 @@ async def _received(request: Request, limit_bytes: int) -> bytes:
         byte_size += len(piece)
         if byte_size > limit_bytes:
             raise InvalidArgumentError(messages.body_too_large(f"more than {limit_bytes}", limit_bytes))
+        lease.grow(len(piece))
         if piece:
             pieces.append(piece)
 
 
-def decompressed(body: bytes, coding: str, limit_bytes: int) -> bytes:
-    """Undo a content coding; no more than the limit is ever held.
+def decompressed(body: bytes, coding: str, limit_bytes: int) -> Iterator[bytes]:
+    """Undo a content coding, in pieces of at most _PIECE_BYTES; no more than the limit is ever given.
 
     Raises:
         InvalidArgumentError: Not so encoded, or larger than the limit.
     """
     decompressor = zlib.decompressobj(_CONTAINERS[coding])
-    try:
-        plain = decompressor.decompress(body, limit_bytes + 1)
-    except zlib.error:
-        raise InvalidArgumentError(f"the body is not {coding}, as its Content-Encoding says") from None
-    if len(plain) > limit_bytes:
-        raise InvalidArgumentError(messages.body_too_large(f"more than {limit_bytes}", limit_bytes))
-    if not decompressor.eof or decompressor.unused_data:
+    # In slices, because zlib copies what it did not get to.
+    slices = (body[start : start + _SLICE_BYTES] for start in range(0, len(body), _SLICE_BYTES))
+    byte_size = 0
+    while not decompressor.eof:
+        source = decompressor.unconsumed_tail or next(slices, b"")
+        try:
+            piece = decompressor.decompress(source, min(_PIECE_BYTES, limit_bytes + 1 - byte_size))
+        except zlib.error:
+            raise InvalidArgumentError(f"the body is not {coding}, as its Content-Encoding says") from None
+        if not source and not piece:
+            break
+        byte_size += len(piece)
+        if byte_size > limit_bytes:
+            raise InvalidArgumentError(messages.body_too_large(f"more than {limit_bytes}", limit_bytes))
+        yield piece
+    if not decompressor.eof or decompressor.unused_data or next(slices, b""):
         raise InvalidArgumentError(f"the body is not one whole {coding} stream, as its Content-Encoding says")
-    return plain
 
 
 async def encoded(body: bytes, coding: str) -> tuple[bytes, str]:

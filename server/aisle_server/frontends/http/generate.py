@@ -25,6 +25,7 @@ from aisle_server.frontends.http.call import HttpCall, while_connected
 from aisle_server.frontends.http.convert import parameter_values, set_parameter, taken
 from aisle_server.frontends.http.json_text import parse_json_object, write_json
 from aisle_server.frontends.http.tensor_json import flat_elements, to_json_elements, to_raw_contents
+from aisle_server.frontends.inflight_bytes import InflightBytes
 from aisle_server.frontends.model_version import parse_model_version
 from aisle_server.frontends.status import told
 from aisle_server.model_config.schema import ModelConfig, ModelInput
@@ -38,13 +39,15 @@ _NOT_ONE_RESPONSE: Final = (
 )
 
 
-async def generate(servicer: InferenceServicer, options: HttpOptions, request: Request) -> Response:
+async def generate(
+    servicer: InferenceServicer, options: HttpOptions, inflight: InflightBytes, request: Request
+) -> Response:
     """Answer with the one response of a model.
 
     Raises:
         InferenceServerError: The request is wrong, the model failed, or it did not give one response.
     """
-    message = await _read(servicer, options, request)
+    message = await _read(servicer, options, inflight, request)
 
     async def all_responses() -> list[bytes]:
         async with aclosing(_responses(servicer, message, request)) as responses:
@@ -56,13 +59,15 @@ async def generate(servicer: InferenceServicer, options: HttpOptions, request: R
     return Response(responses[0], media_type="application/json")
 
 
-async def generate_stream(servicer: InferenceServicer, options: HttpOptions, request: Request) -> Response:
+async def generate_stream(
+    servicer: InferenceServicer, options: HttpOptions, inflight: InflightBytes, request: Request
+) -> Response:
     """Answer with an event for each response, as they come; an error behind the first of them is an event too.
 
     Raises:
         InferenceServerError: The request is wrong, or the model failed before it gave a response.
     """
-    message = await _read(servicer, options, request)
+    message = await _read(servicer, options, inflight, request)
     responses = _responses(servicer, message, request)
     try:
         first = await while_connected(request, anext(responses, None))
@@ -146,11 +151,15 @@ def _shape(config: ModelConfig, tensor: ModelInput, value: Any) -> tuple[int, ..
     return tuple(count // known if dim == -1 else dim for dim in dims)
 
 
-async def _read(servicer: InferenceServicer, options: HttpOptions, request: Request) -> pb.ModelInferRequest:
+async def _read(
+    servicer: InferenceServicer, options: HttpOptions, inflight: InflightBytes, request: Request
+) -> pb.ModelInferRequest:
     version = request.path_params.get("version", "")
     config = servicer.model_config_for_inference(request.path_params["model"], parse_model_version(version))
-    body = await read_body(request, options.max_input_size)
-    return decode_generate(parse_json_object(body), config, version)
+    # The stream that answers is charged the message.
+    with inflight.lease() as lease:
+        body = await read_body(request, options.max_input_size, lease)
+        return decode_generate(parse_json_object(body), config, version)
 
 
 class _StreamCall(HttpCall):

@@ -29,6 +29,7 @@ from aisle_server.frontends.http.convert import HEADER_LENGTH, decode_infer, enc
 from aisle_server.frontends.http.generate import generate, generate_stream
 from aisle_server.frontends.http.json_text import parse_json_object, write_json
 from aisle_server.frontends.http.rpcs import HTTP_RPCS, HttpRpc
+from aisle_server.frontends.inflight_bytes import InflightBytes
 from aisle_server.frontends.metrics import CONTENT_TYPE
 from aisle_server.frontends.model_version import parse_model_version
 from aisle_server.frontends.status import told
@@ -42,15 +43,22 @@ _MODEL_PATHS: Final = ("/v2/models/{model}", "/v2/models/{model}/versions/{versi
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def inference_app(server: InferenceServer, servicer: InferenceServicer, options: HttpOptions) -> Starlette:
+def inference_app(
+    server: InferenceServer,
+    servicer: InferenceServicer,
+    options: HttpOptions,
+    inflight_bytes: InflightBytes | None = None,
+) -> Starlette:
     """Return the application of the HTTP port.
 
     Args:
         server: Whose health is told, and whose models are asked.
         servicer: Its functions answer.
         options: Limits.
+        inflight_bytes: Is charged the bodies; None for no bound on all of them together.
     """
     access = Access(options.restrictions)
+    inflight = inflight_bytes or InflightBytes()
 
     async def live(_request: Request) -> Response:
         return _yes_or_no(server.is_live())
@@ -69,10 +77,11 @@ def inference_app(server: InferenceServer, servicer: InferenceServicer, options:
         config = server.model_config_for_inference(request.path_params["model"], parse_model_version(version))
         if config.decoupled:
             raise UnsupportedError(messages.DECOUPLED_OVER_HTTP)
-        body = await read_body(request, options.max_input_size)
-        message, binary = decode_infer(body, request.headers.get(HEADER_LENGTH), config, version)
-        del body  # the message has its own
-        response = await while_connected(request, servicer.model_infer(message, HttpCall(request)))
+        with inflight.lease() as lease:
+            body = await read_body(request, options.max_input_size, lease)
+            message, binary = decode_infer(body, request.headers.get(HEADER_LENGTH), config, version)
+            del body  # the message has its own
+            response = await while_connected(request, servicer.model_infer(message, HttpCall(request)))
         return await _inference_response(request, *encode_infer(response, binary))
 
     return _application(
@@ -84,14 +93,16 @@ def inference_app(server: InferenceServer, servicer: InferenceServicer, options:
             *(
                 Route(
                     f"{path}/{verb}",
-                    _guarded(partial(answer, servicer, options), "ModelInfer", access),
+                    _guarded(partial(answer, servicer, options, inflight), "ModelInfer", access),
                     methods=["POST"],
                 )
                 for path in _MODEL_PATHS
                 for verb, answer in (("generate", generate), ("generate_stream", generate_stream))
             ),
             *(
-                Route(path, _guarded(_endpoint(rpc, servicer, options), rpc.rpc, access), methods=[rpc.method])
+                Route(
+                    path, _guarded(_endpoint(rpc, servicer, options, inflight), rpc.rpc, access), methods=[rpc.method]
+                )
                 for rpc in HTTP_RPCS
                 for path in rpc.paths
             ),
@@ -124,14 +135,15 @@ def _guarded(endpoint: Endpoint, rpc: str, access: Access) -> Endpoint:
     return answer
 
 
-def _endpoint(rpc: HttpRpc, servicer: InferenceServicer, options: HttpOptions) -> Endpoint:
+def _endpoint(rpc: HttpRpc, servicer: InferenceServicer, options: HttpOptions, inflight: InflightBytes) -> Endpoint:
     function = getattr(servicer, function_name(rpc.rpc))
 
     async def answer(request: Request) -> Response:
-        body = await read_body(request, options.max_input_size) if rpc.method == "POST" else b""
-        message = rpc.read(request.path_params, parse_json_object(body))
-        # Not while the caller is connected: what has been begun here, such as a load, is to be finished.
-        value = rpc.write(await function(message, HttpCall(request)))
+        with inflight.lease() as lease:
+            body = await read_body(request, options.max_input_size, lease) if rpc.method == "POST" else b""
+            message = rpc.read(request.path_params, parse_json_object(body))
+            # Not while the caller is connected: what has been begun here, such as a load, is to be finished.
+            value = rpc.write(await function(message, HttpCall(request)))
         return Response(status_code=200) if value is None else Response(write_json(value), media_type=_JSON)
 
     return answer

@@ -16,6 +16,8 @@ def test_limits_have_the_names_of_grpc_core() -> None:
     options = GrpcOptions(infer_response_compression_level="medium", max_message_bytes=4096, keepalive=keepalive)
     assert dict(channel_arguments(options)) == {
         "grpc.so_reuseport": 0,
+        "grpc.server.max_pending_requests": 16_384,
+        "grpc.server.max_pending_requests_hard_limit": 16_384,
         "grpc.max_receive_message_length": 4096,
         "grpc.max_send_message_length": 4096,
         "grpc.keepalive_time_ms": 11,

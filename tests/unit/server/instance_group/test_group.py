@@ -68,6 +68,47 @@ async def test_the_group_knows_who_is_idle():
     await group.stop()
 
 
+async def test_an_instance_that_is_down_leaves_work_to_the_others():
+    """It takes none while another can execute, not even what comes when it has been waiting, and takes its share when it is up again."""
+    model = GatedModel(gated_config(schema.InstanceGroup("m", count=2)))
+    group = await start(model)
+    model.down.add("m_0")
+    assert not group.is_healthy
+    await asyncio.gather(*(group.execute([request(number)]) for number in range(50)))
+    assert set(model.names("execute")) == {"m_1"}
+    model.down.clear()
+    model.gate.clear()
+    work = [asyncio.ensure_future(group.execute([request(number)])) for number in range(2)]
+    await executing(model, 52)
+    assert set(model.names("execute")) == {"m_0", "m_1"}
+    model.gate.set()
+    await asyncio.gather(*work)
+    await group.stop()
+
+
+async def test_the_last_instance_takes_work_though_it_is_down():
+    """Where none can execute, the backend says what is to become of the batch."""
+    model = GatedModel(gated_config(schema.InstanceGroup("m", count=2)))
+    group = await start(model)
+    model.down.update(("m_0", "m_1"))
+    await asyncio.gather(*(group.execute([request(number)]) for number in range(4)))
+    assert len(model.names("execute")) == 4
+    await group.stop()
+
+
+async def test_a_group_stops_while_an_instance_is_down():
+    """It is finalized as the others are, and does not wait until it is up."""
+    model = two_instances()
+    group = await start(model)
+    model.down.add("m_0")
+    work = [asyncio.ensure_future(group.execute([request(number)])) for number in range(3)]
+    await executing(model, 1)
+    stopping = asyncio.ensure_future(group.stop())
+    model.gate.set()
+    await asyncio.gather(stopping, *work)
+    assert sorted(model.names("finalize")) == ["m_0", "m_1"]
+
+
 async def test_results_and_times_come_back():
     """Each request has its own result, and the times follow each other."""
     model = GatedModel()

@@ -17,6 +17,7 @@ from aisle_server.backends.backend import (
     BackendOptions,
     Device,
     Execution,
+    NotBegunError,
     ResponseSender,
 )
 from aisle_server.backends.python.own_process.messages import Create, Execute, ExecuteDecoupled, Open
@@ -131,6 +132,7 @@ class ProcessInstance(BackendInstance):
         """Run a batch in the process; see `BackendInstance.execute`.
 
         Raises:
+            NotBegunError: The process ended before it had the batch.
             ProcessEndedError: The process ended meanwhile.
             UnavailableError: The process has ended before, and there is no new one yet.
         """
@@ -157,11 +159,10 @@ class ProcessInstance(BackendInstance):
         requests: Sequence[InferenceRequest],
         senders: Sequence[ResponseSender | None],
     ) -> Any:
-        while True:
-            try:
-                return self._up().execute(command, requests, senders)
-            except NotSentError:
-                continue
+        try:
+            return self._up().execute(command, requests, senders)
+        except NotSentError:
+            raise NotBegunError(f"the process of {self._described} ended before it had the batch") from None
 
     def _up(self) -> WorkerProcess:
         with self._changed:

@@ -57,6 +57,7 @@ class WorkerProcess:
         self._ended_text = ended_text
         self._replies: SimpleQueue[Reply | None] = SimpleQueue()
         self._commanding = Lock()
+        self._has_ended = False
         self._answering = ThreadPoolExecutor(_CALLS_AT_A_TIME, thread_name_prefix="worker calls")
         here, there = socket.socketpair()
         with there:
@@ -76,7 +77,7 @@ class WorkerProcess:
     @property
     def has_ended(self) -> bool:
         """Whether it takes no more commands."""
-        return not self._reader.is_alive()
+        return self._has_ended
 
     @property
     def pid(self) -> int:
@@ -162,6 +163,8 @@ class WorkerProcess:
         except Exception:
             _log.exception("process %d said what cannot be understood, and is killed", self.pid)
             self._process.kill()
+        # Before anybody reads of it: whoever does must not bring the next batch.
+        self._has_ended = True
         self._channel.close()
         self._replies.put(None)
         # Not on this thread: a response may have to wait for its caller.

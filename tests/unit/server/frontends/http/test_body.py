@@ -6,6 +6,7 @@ import gzip
 import tracemalloc
 import zlib
 
+import numpy as np
 import pytest
 
 from aisle_server.errors import InvalidArgumentError
@@ -18,10 +19,10 @@ CODINGS = {"gzip": gzip.compress, "deflate": zlib.compress}
 @pytest.mark.parametrize("coding", CODINGS)
 async def test_a_coding_is_undone(coding: str) -> None:
     """What was compressed comes back, by anybody's compressor and by ours."""
-    assert decompressed(CODINGS[coding](TEXT), coding, len(TEXT)) == TEXT
+    assert b"".join(decompressed(CODINGS[coding](TEXT), coding, len(TEXT))) == TEXT
     ours, said = await encoded(TEXT, coding)
     assert said == coding
-    assert decompressed(ours, coding, len(TEXT)) == TEXT
+    assert b"".join(decompressed(ours, coding, len(TEXT))) == TEXT
 
 
 @pytest.mark.parametrize("coding", CODINGS)
@@ -30,9 +31,18 @@ def test_91_a_bomb_takes_no_more_than_the_limit(coding: str) -> None:
     bomb = CODINGS[coding](bytes(200_000_000))
     tracemalloc.start()
     with pytest.raises(InvalidArgumentError, match="exceeds the maximum allowed value of 1000000 bytes"):
-        decompressed(bomb, coding, 1_000_000)
+        b"".join(decompressed(bomb, coding, 1_000_000))
     assert tracemalloc.get_traced_memory()[1] < 4_000_000
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_a_large_body_comes_in_pieces(coding: str) -> None:
+    """Of 4 MB no more than a quarter of a megabyte is decompressed at a time, and every byte comes once, well compressed or not."""
+    for plain in (bytes(range(256)) * 16_000, np.random.default_rng(0).bytes(4_000_000)):
+        pieces = list(decompressed(CODINGS[coding](plain), coding, len(plain)))
+        assert max(map(len, pieces)) <= 256 * 1024
+        assert b"".join(pieces) == plain
 
 
 @pytest.mark.parametrize("coding", CODINGS)
@@ -42,7 +52,7 @@ def test_a_broken_stream_is_told(coding: str, harm: str) -> None:
     right = CODINGS[coding](TEXT)
     body = {"garbage": b"no such thing", "truncated": right[:-3], "appended": right + b"x"}[harm]
     with pytest.raises(InvalidArgumentError, match=f"{coding}"):
-        decompressed(body, coding, 10_000)
+        b"".join(decompressed(body, coding, 10_000))
 
 
 @pytest.mark.parametrize(
