@@ -196,5 +196,14 @@ class AioCall:
         return bool(self._context.cancelled())
 
     async def send(self, message: Message) -> None:
-        """Send one message of a stream, and wait while the caller is slower than we are."""
-        await self._context.write(_written(message))
+        """Send one message of a stream, and wait while the caller is slower than we are.
+
+        Who is cancelled meanwhile still waits until the message is written: grpc.aio forgets a write that is given up, but its call
+        takes no status before that write is over, so an abort would fail and leave the caller waiting for ever.
+        """
+        writing = asyncio.ensure_future(self._context.write(_written(message)))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.gather(writing, return_exceptions=True)
+            raise
