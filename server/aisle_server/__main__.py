@@ -85,9 +85,10 @@ def _keepalive(name: str, field: str, text: str) -> Callable[[Any], Any]:
 @_flag("--log-format", ServerOptions, "Form of the log's lines.", kind=click.Choice(["default", "ISO8601"]))
 @click.option(
     "--trace-config",
-    metavar="SETTING=VALUE",
+    metavar="[MODE,]SETTING=VALUE",
     multiple=True,
-    help="level, rate, count, log-frequency or file of request traces; may be given more than once.",
+    help="Traces of requests: mode (triton or opentelemetry), level (TIMESTAMPS, TENSORS), rate, count; triton,file and "
+    "triton,log-frequency; opentelemetry,url, opentelemetry,resource=KEY=VALUE and opentelemetry,bsp_...; may be given more than once.",
 )
 @click.option("--allow-grpc", type=bool, default=True, show_default=True, help="Serve the inference protocol.")
 @_flag("--grpc-address", GrpcOptions, "Where gRPC listens; 0.0.0.0 opens it to the network.", field="address")
@@ -286,9 +287,13 @@ def _backend_config(texts: Sequence[str]) -> dict[str, dict[str, str]]:
 def _trace(texts: Sequence[str]) -> TraceValues:
     if not texts:
         return TraceValues()
-    from aisle_server.frontends.tracing import parse_trace_config
+    from aisle_server.frontends.trace_settings import parse_trace_config
+    from aisle_server.frontends.trace_spans import check_installed
 
-    return parse_trace_config(texts)
+    values = parse_trace_config(texts)
+    if values.mode == "opentelemetry":
+        check_installed()
+    return values
 
 
 def _metrics_config(texts: Sequence[str]) -> MetricsConfig:

@@ -110,7 +110,8 @@ def _unary_unary(name: str, function: Any, parse: Callable[[bytes], Message], tr
     async def answer(raw: bytes, context: Context) -> bytes:
         calls = traffic.enter()
         try:
-            response: Message = await function(_read(raw, parse, name), AioCall(context))
+            call = AioCall(context)
+            response: Message = await function(_read(raw, parse, name), call)
             return _written(response)
         except Exception as error:
             return await _abort(error, name, context)
@@ -177,10 +178,13 @@ async def _abort(error: Exception, name: str, context: Context) -> NoReturn:
 class AioCall:
     """A call as grpc.aio knows it. Nothing is looked up before it is asked for: most RPCs ask for little."""
 
-    __slots__ = ("_context",)
+    __slots__ = ("_context", "arrived_ns")
+
+    trace_events = ("GRPC_WAITREAD", "GRPC_SEND")
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self.arrived_ns = time.monotonic_ns()
 
     def metadata(self) -> Mapping[str, str]:
         """Return what the caller sent beside the message; binary entries are left out."""
@@ -194,6 +198,10 @@ class AioCall:
     def has_left(self) -> bool:
         """Whether the caller no longer waits."""
         return bool(self._context.cancelled())
+
+    def when_sent(self, callback: Callable[[], None]) -> None:
+        """Have something done when the call is over."""
+        self._context.add_done_callback(lambda _context: callback())
 
     async def send(self, message: Message) -> None:
         """Send one message of a stream, and wait while the caller is slower than we are.
