@@ -111,6 +111,7 @@ def _build_repository(options: ServerOptions, model_metrics: MetricFamilies) -> 
         model_caller=model_calls,
         metrics=model_metrics,
         response_cache=ResponseCache(options.response_cache_bytes) if options.response_cache_bytes else None,
+        keeps_latencies=options.metrics is not None and options.metrics.config.summary_latencies,
     )
     repository = ModelRepository(
         options.model_repositories,

@@ -206,10 +206,14 @@ class MetricsConfig:
     Attributes:
         counter_latencies: Sums of durations.
         histogram_latencies: Histograms of durations.
+        summary_latencies: Quantiles of the durations of the last minute.
+        summary_quantiles: Which quantiles; each above 0 and below 1.
     """
 
     counter_latencies: bool = True
     histogram_latencies: bool = True
+    summary_latencies: bool = False
+    summary_quantiles: tuple[float, ...] = (0.5, 0.9, 0.95, 0.99, 0.999)
 
 
 @dataclass(frozen=True, slots=True)
