@@ -196,7 +196,7 @@ def _fill(draw: st.DrawFn, message: Message, field: FieldDescriptor) -> None:
     kind = field.message_type
     if kind is not None and kind.GetOptions().map_entry:
         value = kind.fields_by_name["value"]
-        for key in draw(st.lists(_keys(message, field), max_size=3)):
+        for key in draw(st.lists(_keys(field), max_size=3)):
             if value.message_type is None:
                 target[key] = draw(_scalars(value))
             else:
@@ -210,7 +210,10 @@ def _fill(draw: st.DrawFn, message: Message, field: FieldDescriptor) -> None:
         setattr(message, field.name, draw(_scalars(field)))
 
 
-def _keys(message: Message, field: FieldDescriptor) -> st.SearchStrategy[str]:
+def _keys(field: FieldDescriptor) -> st.SearchStrategy[Any]:
+    key = field.message_type.fields_by_name["key"]
+    if key.cpp_type != FieldDescriptor.CPPTYPE_STRING:
+        return _scalars(key)
     words = vocabulary.SETTINGS if field.name == "settings" else vocabulary.PARAMETERS
     return st.sampled_from(words) | vocabulary.texts
 
@@ -229,6 +232,8 @@ def _scalars(field: FieldDescriptor) -> st.SearchStrategy[Any]:
             return vocabulary.numbers(0, 2**64 - 1)
         case FieldDescriptor.CPPTYPE_INT64:
             return vocabulary.int64s
+        case FieldDescriptor.CPPTYPE_ENUM:
+            return st.sampled_from([*(each.number for each in field.enum_type.values), 999])
         case _:
             return st.floats(width=32)
 
