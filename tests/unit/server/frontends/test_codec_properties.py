@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import numpy as np
@@ -36,7 +37,7 @@ _CONFIG: Final = ModelConfig(name="m", platform="", backend="identity", max_batc
 
 
 @st.composite
-def _tensors(draw: st.DrawFn, datatypes: Any = tuple(sorted(DATATYPES))) -> Tensor:
+def _tensors(draw: st.DrawFn, datatypes: Collection[str] = DATATYPES) -> Tensor:
     datatype = draw(st.sampled_from(sorted(datatypes)))
     shape = draw(stn.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4))
     if datatype == "BYTES":
@@ -74,7 +75,7 @@ def test_raw_contents_survive_there_and_back(tensor: Tensor) -> None:
     assert _is_same(output_array(pb.ModelInferResponse.FromString(response.SerializeToString())), tensor.data)
 
 
-@given(_tensors(tuple(_CONTENTS)))
+@given(_tensors(_CONTENTS))
 def test_typed_contents_are_what_raw_contents_are(tensor: Tensor) -> None:
     """Every datatype that has typed contents: the model gets the same array."""
     if tensor.data.size == 0:
