@@ -27,6 +27,7 @@ from aisle_client.errors import (
     UnavailableError,
     UnsupportedError,
 )
+from aisle_client.golden import GoldenError, Replay, golden_files, replay
 from aisle_client.inference import InferenceClient
 from aisle_client.options import TLS, ClientOptions, RetryPolicy
 from aisle_client.products import Outcome, Product
@@ -56,6 +57,7 @@ __all__ = [
     "ClientOptions",
     "DeadlineExceededError",
     "Duration",
+    "GoldenError",
     "InferResult",
     "InferenceClient",
     "InvalidArgumentError",
@@ -73,6 +75,7 @@ __all__ = [
     "Product",
     "Progress",
     "ProtocolError",
+    "Replay",
     "RequestError",
     "RequestedOutput",
     "ResourceExhaustedError",
@@ -84,4 +87,6 @@ __all__ = [
     "UnavailableError",
     "UnsupportedError",
     "categorize_catalogue",
+    "golden_files",
+    "replay",
 ]

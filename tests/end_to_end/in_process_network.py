@@ -24,10 +24,10 @@ def main() -> None:
     run = RunFolder(Path(sys.argv[1]))
     products = json.load(sys.stdin)
     recipe = run.recipe()
-    size = recipe.image.picture_size
+    size = recipe.modalities["image"].picture_size
     blank = np.zeros((size, size, 3), np.uint8)
     pixels = [decode_image(base64.b64decode(p["picture"]), size) if p["picture"] else blank for p in products]
-    tokenizer = TitleTokenizer.load(run.tokenizer_path, recipe.title.length)
+    tokenizer = TitleTokenizer.load(run.path / "title_tokenizer.json", recipe.modalities["title"].length)
     image = run.load_classifier("image_classifier")(np.stack(pixels))
     title = run.load_classifier("title_classifier")(tokenizer.encode([p["title"] or "" for p in products]))
     fusion = run.load_classifier("fusion_classifier")

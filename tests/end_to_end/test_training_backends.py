@@ -15,7 +15,7 @@ from aisle_training.commands.catalogue import catalogue as catalogue_command
 from aisle_training.commands.evaluate import evaluate as evaluate_command
 from aisle_training.commands.train import train as train_command
 from aisle_training.recipes.registry import load_recipe
-from aisle_training.runs import CLASSIFIERS, RunFolder
+from aisle_training.runs import RunFolder
 from tests.support.drawn_catalogue import CATEGORIES, draw_products, write_catalogue
 
 TRAIN_AND_PREDICT = """
@@ -68,7 +68,7 @@ def test_run_is_whole_and_learnt(trained: Path):
     assert run.labels() == sorted(CATEGORIES)
     assert run.recipe() == load_recipe("tiny")
     assert not run.checkpoints_path.exists()
-    for classifier in CLASSIFIERS:
+    for classifier in run.recipe().classifiers:
         assert list(run.logs_path(classifier).rglob("events.out.*"))
         lines = run.history_path(classifier).read_text().splitlines()
         column = lines[0].split(",").index("val_accuracy")

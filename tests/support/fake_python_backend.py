@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import sys
 import types
 from collections.abc import Iterator
@@ -13,6 +12,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from google.protobuf import json_format, text_format
+
+from aisle_protocol.generated import model_config_pb2
 
 
 class Tensor:
@@ -64,12 +66,11 @@ def request(**inputs: list[bytes]) -> Request:
 
 
 @contextmanager
-def loaded_model(version_folder: Path, outputs: dict[str, tuple[int, ...]]) -> Iterator[Any]:
+def loaded_model(version_folder: Path) -> Iterator[Any]:
     """Load `model.py` in a package of its own, as Triton does, and initialize it.
 
     Args:
-        version_folder: Of a python model.
-        outputs: Dims of each output, as the model configuration states them.
+        version_folder: Of a python model; its `config.pbtxt` stands beside.
 
     Yields:
         The `TritonPythonModel`.
@@ -97,6 +98,7 @@ def loaded_model(version_folder: Path, outputs: dict[str, tuple[int, ...]]) -> I
         for name in [name for name in sys.modules if name.split(".")[0] == package.__name__]:
             del sys.modules[name]
     model = module.TritonPythonModel()
-    config = {"output": [{"name": name, "dims": list(dims)} for name, dims in outputs.items()]}
-    model.initialize({"model_config": json.dumps(config)})
+    text = (version_folder.parent / "config.pbtxt").read_text(encoding="utf-8")
+    config = text_format.Parse(text, model_config_pb2.ModelConfig())
+    model.initialize({"model_config": json_format.MessageToJson(config, preserving_proto_field_name=True)})
     yield model

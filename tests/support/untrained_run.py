@@ -8,10 +8,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from aisle_training.catalogue.catalogue import Product
+from aisle_training.modalities.registry import create_encoders
 from aisle_training.models.fusion_classifier import FusionClassifier
-from aisle_training.models.image_classifier import ImageClassifier
-from aisle_training.models.title_classifier import TitleClassifier
-from aisle_training.preprocessing.titles import TitleTokenizer
 from aisle_training.recipes.tiny import RECIPE
 from aisle_training.runs import RunFolder
 
@@ -29,21 +28,20 @@ def write_untrained_run(path: Path) -> RunFolder:
     run.recipe_path.write_text(RECIPE.to_json(), encoding="utf-8")
     run.data_path.write_text(json.dumps({"catalogue_sha256": "5" * 64}), encoding="utf-8")
     run.write_labels(LABELS)
-    tokenizer = TitleTokenizer.train(TITLES, RECIPE.title.vocabulary_size, RECIPE.title.length)
-    tokenizer.save(run.tokenizer_path)
+    image, title = create_encoders(RECIPE, path)
+    title.learn([Product(str(number), text, LABELS[0], None) for number, text in enumerate(TITLES)])
     keras.utils.set_random_seed(0)
-    image = ImageClassifier(len(LABELS), RECIPE.image.picture_size, "convnet", RECIPE.image.width)
-    title = TitleClassifier(
-        len(LABELS), tokenizer.vocabulary_size, RECIPE.title.length, token_size=16, filters=16, embedding_size=32
-    )
-    fusion = FusionClassifier(len(LABELS), image.embedding_size, title.embedding_size, hidden_size=32)
+    nothing = np.zeros(0)
+    classifiers = {each.name: each.build_classifier(len(LABELS), nothing, 0, None) for each in (image, title)}
+    sizes = {name: model.embedding_size for name, model in classifiers.items()}
+    fusion = FusionClassifier(len(LABELS), sizes, hidden_size=32)
     random = np.random.default_rng(0)
-    for name, model in (("image_classifier", image), ("title_classifier", title), ("fusion_classifier", fusion)):
+    for name, model in (*classifiers.items(), ("fusion", fusion)):
         model.set_weights([1.5 * weight + random.normal(0, 0.05, weight.shape) for weight in model.get_weights()])
-        if name == "fusion_classifier":
-            for number, presence in enumerate([(True, True), (True, False), (False, True)]):
-                model.set_temperature(0.6 + 0.3 * number, image_present=presence[0], title_present=presence[1])
+        if name == "fusion":
+            for number, presence in enumerate([("image", "title"), ("image",), ("title",)]):
+                model.set_temperature(0.6 + 0.3 * number, presence)
         else:
             model.set_temperature(0.7)
-        run.save_classifier(name, model)
+        run.save_classifier(f"{name}_classifier", model)
     return run

@@ -7,6 +7,7 @@ have seen. `fit` must be told `shuffle=False`: the order is drawn here.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -55,7 +56,7 @@ class ShuffledBatches(keras.utils.PyDataset, ABC):  # type: ignore[misc]
 
 
 class PictureBatches(ShuffledBatches):
-    """Pixels and labels; pictures mirrored and shifted.
+    """Pixels and labels; pictures mirrored, shifted and mixed.
 
     Args:
         pixels: uint8 [rows, size, size, 3].
@@ -64,18 +65,38 @@ class PictureBatches(ShuffledBatches):
         seed: Of all that is drawn.
         flip: Whether half of the pictures are mirrored left to right.
         shift: Pictures are shifted by up to so many pixels each way; the edge is repeated.
+        mixup: Alpha of the Beta distribution of each picture's share in its mixture; 0 for no mixtures, and labels
+            that are class numbers.
+        classes: Number of classes, for mixtures are labelled with a share for each.
     """
 
-    def __init__(self, pixels: Pixels, labels: Labels, batch_size: int, seed: int, *, flip: bool, shift: int) -> None:
+    def __init__(
+        self,
+        pixels: Pixels,
+        labels: Labels,
+        batch_size: int,
+        seed: int,
+        *,
+        flip: bool,
+        shift: int,
+        mixup: float = 0.0,
+        classes: int = 0,
+    ) -> None:
         super().__init__(len(labels), batch_size, seed)
         self._pixels = pixels
         self._labels = labels
         self._flip = flip
         self._shift = shift
+        self._mixup = mixup
+        self._classes = classes
 
-    def _make_batch(self, chosen: npt.NDArray[np.int64], generator: np.random.Generator) -> tuple[Pixels, Labels]:
+    def _make_batch(
+        self, chosen: npt.NDArray[np.int64], generator: np.random.Generator
+    ) -> tuple[Pixels, Labels | Floats]:
         batch = augment_pictures(self._pixels[chosen], generator, flip=self._flip, shift=self._shift)
-        return batch, self._labels[chosen]
+        if not self._mixup:
+            return batch, self._labels[chosen]
+        return mix_pictures(batch, self._labels[chosen], self._classes, generator, self._mixup)
 
 
 class TitleBatches(ShuffledBatches):
@@ -101,76 +122,99 @@ class TitleBatches(ShuffledBatches):
         return drop_tokens(self._token_ids[chosen], generator, self._token_dropout), self._labels[chosen]
 
 
-class FusionBatches(ShuffledBatches):
-    """Embeddings, flags and labels; some rows lose their picture, some their title, none loses both.
+class ArrayBatches(ShuffledBatches):
+    """Rows and labels as they are.
 
     Args:
-        image_embeddings: float32 [rows, size].
-        title_embeddings: float32 [rows, size].
-        image_present: Whether each row has a picture, [rows].
-        title_present: Whether each row has a title, [rows].
+        array: [rows, ...].
+        labels: int32 [rows].
+        batch_size: Rows in a batch.
+        seed: Of the order.
+    """
+
+    def __init__(self, array: npt.NDArray[Any], labels: Labels, batch_size: int, seed: int) -> None:
+        super().__init__(len(labels), batch_size, seed)
+        self._array = array
+        self._labels = labels
+
+    def _make_batch(
+        self, chosen: npt.NDArray[np.int64], generator: np.random.Generator
+    ) -> tuple[npt.NDArray[Any], Labels]:
+        return self._array[chosen], self._labels[chosen]
+
+
+class FusionBatches(ShuffledBatches):
+    """Embeddings, flags and labels; some rows lose some of their inputs, none loses all.
+
+    Args:
+        embeddings: By modality, float32 [rows, size].
+        present: By modality, which rows have it, [rows].
         labels: int32 [rows].
         batch_size: Rows in a batch.
         seed: Of all that is drawn.
-        image_missing: Fraction of the rows that lose their picture, if they have a title.
-        title_missing: Fraction of the rows that lose their title, if they have a picture.
+        missing: Fraction of the rows with several inputs that lose one or more.
     """
 
     def __init__(
         self,
-        image_embeddings: Floats,
-        title_embeddings: Floats,
-        image_present: Flags,
-        title_present: Flags,
+        embeddings: Mapping[str, Floats],
+        present: Mapping[str, Flags],
         labels: Labels,
         batch_size: int,
         seed: int,
         *,
-        image_missing: float,
-        title_missing: float,
+        missing: float,
     ) -> None:
         super().__init__(len(labels), batch_size, seed)
-        self._embeddings = image_embeddings, title_embeddings
-        self._present = image_present, title_present
+        self._embeddings = embeddings
+        self._present = np.stack([present[name] for name in embeddings], axis=1)
         self._labels = labels
-        self._missing = image_missing, title_missing
+        self._missing = missing
 
     def _make_batch(
         self, chosen: npt.NDArray[np.int64], generator: np.random.Generator
     ) -> tuple[dict[str, Floats], Labels]:
-        image_present, title_present = (present[chosen] for present in self._present)
-        draw = generator.random(len(chosen))
-        without_image = (draw < self._missing[0]) & title_present
-        without_title = (draw >= 1.0 - self._missing[1]) & image_present
+        left = drop_inputs(self._present[chosen], generator, self._missing)
         inputs = fusion_inputs(
-            self._embeddings[0][chosen],
-            self._embeddings[1][chosen],
-            image_present & ~without_image,
-            title_present & ~without_title,
+            {name: rows[chosen] for name, rows in self._embeddings.items()},
+            {name: left[:, place] for place, name in enumerate(self._embeddings)},
         )
         return inputs, self._labels[chosen]
 
 
-def fusion_inputs(
-    image_embeddings: Floats, title_embeddings: Floats, image_present: Flags, title_present: Flags
-) -> dict[str, Floats]:
+def fusion_inputs(embeddings: Mapping[str, Floats], present: Mapping[str, Flags]) -> dict[str, Floats]:
     """Name the inputs of a `FusionClassifier`.
 
     Args:
-        image_embeddings: float32 [rows, size].
-        title_embeddings: float32 [rows, size].
-        image_present: [rows].
-        title_present: [rows].
+        embeddings: By modality, float32 [rows, size].
+        present: By modality, [rows].
 
     Returns:
         The dictionary that the classifier takes; flags are float32 [rows, 1].
     """
-    return {
-        "IMAGE_EMBEDDING": image_embeddings,
-        "TITLE_EMBEDDING": title_embeddings,
-        "IMAGE_PRESENT": image_present.astype(np.float32)[:, None],
-        "TITLE_PRESENT": title_present.astype(np.float32)[:, None],
+    return {f"{name.upper()}_EMBEDDING": rows for name, rows in embeddings.items()} | {
+        f"{name.upper()}_PRESENT": present[name].astype(np.float32)[:, None] for name in embeddings
     }
+
+
+def drop_inputs(present: Flags, generator: np.random.Generator, fraction: float) -> Flags:
+    """Take inputs away from some rows: which are left is drawn from all sets that are neither empty nor whole.
+
+    Args:
+        present: Which inputs each row has, [rows, inputs]; not changed.
+        generator: Where the draws come from.
+        fraction: Of the rows that have several inputs.
+
+    Returns:
+        Which are left, [rows, inputs].
+    """
+    rows, inputs = present.shape
+    sets = np.arange(1, 2**inputs)[:, None] >> np.arange(inputs) & 1 == 1
+    possible = ~(sets[None] & ~present[:, None]).any(axis=2) & (sets.sum(axis=1) < present.sum(axis=1)[:, None])
+    drawn = sets[np.argmax(generator.random((rows, len(sets))) * possible, axis=1)]
+    loses = (generator.random(rows) < fraction) & possible.any(axis=1)
+    left: Flags = np.where(loses[:, None], drawn, present)
+    return left
 
 
 def augment_pictures(pixels: Pixels, generator: np.random.Generator, *, flip: bool, shift: int) -> Pixels:
@@ -194,6 +238,35 @@ def augment_pictures(pixels: Pixels, generator: np.random.Generator, *, flip: bo
         picture: Pixels = padded[row, top : top + height, left : left + width]
         augmented[row] = picture[:, ::-1] if mirrored[row] else picture
     return augmented
+
+
+def mix_pictures(
+    pixels: Pixels, labels: Labels, classes: int, generator: np.random.Generator, alpha: float
+) -> tuple[Pixels, Floats]:
+    """Lay each picture over another of its batch, as much of it as its own draw says.
+
+    Args:
+        pixels: uint8 [rows, height, width, 3]; not changed.
+        labels: Class numbers, [rows].
+        classes: Number of classes.
+        generator: Where the draws come from.
+        alpha: Of the Beta distribution of the shares; near 0 mixes few pictures, 1 draws all shares alike.
+
+    Returns:
+        Pixels of the same shape, and the share of each class, float32 [rows, classes].
+
+    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018.
+    """
+    rows = len(pixels)
+    partners = generator.permutation(rows)
+    # In steps of 1/256: whole numbers are mixed in a third of the time.
+    shares = np.round(256 * generator.beta(alpha, alpha, rows)).astype(np.uint16)
+    weight = shares[:, None, None, None]
+    mixed = ((pixels * weight + pixels[partners] * (256 - weight) + 128) >> 8).astype(np.uint8)
+    targets = np.zeros((rows, classes), dtype=np.float32)
+    np.add.at(targets, (np.arange(rows), labels), shares / 256)
+    np.add.at(targets, (np.arange(rows), labels[partners]), 1 - shares / 256)
+    return mixed, targets
 
 
 def drop_tokens(token_ids: TokenIds, generator: np.random.Generator, fraction: float) -> TokenIds:

@@ -1,38 +1,24 @@
-"""Train, calibrate and save each of the three classifiers of a run."""
+"""Train, calibrate and save the classifier of each modality of a run."""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
-from aisle_training.batches import (
-    Floats,
-    FusionBatches,
-    PictureBatches,
-    ShuffledBatches,
-    TitleBatches,
-    TokenIds,
-    fusion_inputs,
-)
+from aisle_training.batches import Floats, ShuffledBatches
 from aisle_training.calibration import fit_temperature, scale_probabilities
-from aisle_training.datasets import Flags, LabelledProducts, Labels, Pixels
+from aisle_training.datasets import Labels
 from aisle_training.fitting import fit_model
 from aisle_training.metrics import expected_calibration_error
-from aisle_training.models.batch_norm import recalibrate_batch_norms
-from aisle_training.models.fusion_classifier import FusionClassifier
-from aisle_training.models.image_classifier import ImageClassifier
-from aisle_training.models.title_classifier import TitleClassifier
-from aisle_training.presence import PRESENCES, presence_view
-from aisle_training.recipes.recipe import Recipe, Schedule
+from aisle_training.modalities.encoder import Encoded, Encoder
+from aisle_training.recipes.recipe import Schedule
 from aisle_training.runs import RunFolder
-
-RECALIBRATION_PICTURES: Final = 1024
 
 log = logging.getLogger(__name__)
 
@@ -42,125 +28,39 @@ class SplitInputs:
     """One split as the networks take it.
 
     Attributes:
-        rows: Products and labels.
-        pixels: uint8 [rows, size, size, 3].
-        image_present: Whether each row has a picture, [rows].
-        token_ids: int32 [rows, length].
+        labels: The class of each row, int32 [rows].
+        encoded: By modality, in the order of the recipe.
     """
 
-    rows: LabelledProducts
-    pixels: Pixels
-    image_present: Flags
-    token_ids: TokenIds
+    labels: Labels
+    encoded: dict[str, Encoded]
 
 
-def train_image_classifier(
-    recipe: Recipe, run: RunFolder, inputs: dict[str, SplitInputs], classes: int, weights: str | None
+def train_classifier(
+    encoder: Encoder, run: RunFolder, inputs: dict[str, SplitInputs], classes: int, seed: int, weights: str | None
 ) -> None:
-    """Train, calibrate and save the image classifier, on the rows that have a picture."""
-    numbers = recipe.image
-    keras.utils.set_random_seed(recipe.seed)
-    model = ImageClassifier(
-        classes, numbers.picture_size, numbers.network, numbers.width, numbers.dropout, weights=weights
+    """Train, calibrate and save the classifier of one modality, on the rows that have it."""
+    keras.utils.set_random_seed(seed)
+    rows = {}
+    for split in ("train", "validation"):
+        part = inputs[split]
+        present = np.flatnonzero(part.encoded[encoder.name].present)
+        rows[split] = part.encoded[encoder.name].array[present], part.labels[present]
+    array, labels = rows["train"]
+    model = encoder.build_classifier(classes, array, seed, weights)
+    fit_classifier(
+        run,
+        encoder.classifier,
+        model,
+        encoder.batches(array, labels, classes, seed),
+        rows["validation"],
+        encoder.recipe.schedule,
+        on_average=lambda: encoder.measure_statistics(model, array, seed),
     )
-    present = np.flatnonzero(inputs["train"].image_present)
-    pixels, labels = inputs["train"].pixels[present], inputs["train"].rows.labels[present]
-    if weights is not None:
-        some = np.random.default_rng(recipe.seed).permutation(len(pixels))[:RECALIBRATION_PICTURES]
-        recalibrate_batch_norms(model.image_network, pixels[some].astype(np.float32) / 127.5 - 1.0)
-    batches = PictureBatches(
-        pixels, labels, numbers.schedule.batch_size, recipe.seed, flip=numbers.flip, shift=numbers.shift
-    )
-    held_out = inputs["validation"].image_present
-    validation = inputs["validation"].pixels[held_out], inputs["validation"].rows.labels[held_out]
-    _fit(run, "image_classifier", model, batches, validation, numbers.schedule)
-    probabilities = model.predict(validation[0], batch_size=256, verbose=0)["PROBABILITIES"]
-    model.set_temperature(calibrate(run, "image_classifier", probabilities, validation[1]))
-    run.save_classifier("image_classifier", model)
-
-
-def train_title_classifier(
-    recipe: Recipe, run: RunFolder, inputs: dict[str, SplitInputs], classes: int, vocabulary_size: int
-) -> None:
-    """Train, calibrate and save the title classifier, on the rows that have a title."""
-    numbers = recipe.title
-    keras.utils.set_random_seed(recipe.seed)
-    model = TitleClassifier(
-        classes,
-        vocabulary_size,
-        numbers.length,
-        numbers.network,
-        numbers.token_size,
-        numbers.filters,
-        numbers.embedding_size,
-        numbers.dropout,
-    )
-    present = inputs["train"].rows.title_present
-    batches = TitleBatches(
-        inputs["train"].token_ids[present],
-        inputs["train"].rows.labels[present],
-        numbers.schedule.batch_size,
-        recipe.seed,
-        token_dropout=numbers.token_dropout,
-    )
-    held_out = inputs["validation"].rows.title_present
-    validation = inputs["validation"].token_ids[held_out], inputs["validation"].rows.labels[held_out]
-    _fit(run, "title_classifier", model, batches, validation, numbers.schedule)
-    probabilities = model.predict(validation[0], batch_size=256, verbose=0)["PROBABILITIES"]
-    model.set_temperature(calibrate(run, "title_classifier", probabilities, validation[1]))
-    run.save_classifier("title_classifier", model)
-
-
-def train_fusion_classifier(recipe: Recipe, run: RunFolder, inputs: dict[str, SplitInputs], classes: int) -> None:
-    """Train, calibrate and save the fusion classifier, on the embeddings of the two trained classifiers."""
-    numbers = recipe.fusion
-    keras.utils.set_random_seed(recipe.seed)
-    image_classifier = run.load_classifier("image_classifier")
-    title_classifier = run.load_classifier("title_classifier")
-    embeddings = {
-        split: (embed(image_classifier, part.pixels), embed(title_classifier, part.token_ids))
-        for split, part in inputs.items()
-    }
-    model = FusionClassifier(
-        classes, image_classifier.embedding_size, title_classifier.embedding_size, numbers.hidden_size, numbers.dropout
-    )
-    model.start_from(image_classifier, title_classifier)
-    batches = FusionBatches(
-        *embeddings["train"],
-        inputs["train"].image_present,
-        inputs["train"].rows.title_present,
-        inputs["train"].rows.labels,
-        numbers.schedule.batch_size,
-        recipe.seed,
-        image_missing=numbers.image_missing,
-        title_missing=numbers.title_missing,
-    )
-    held_out = inputs["validation"]
-    present = held_out.image_present, held_out.rows.title_present
-    views = {name: presence_view(*present, *presence) for name, presence in PRESENCES.items()}
-    # Each held-out row counts as often as it can be asked: with both inputs, and with either one missing.
-    image_embeddings, title_embeddings = embeddings["validation"]
-    stacked = [
-        fusion_inputs(image_embeddings[chosen], title_embeddings[chosen], image_flags, title_flags)
-        for chosen, image_flags, title_flags in views.values()
-    ]
-    validation = (
-        {name: np.concatenate([part[name] for part in stacked]) for name in stacked[0]},
-        np.concatenate([held_out.rows.labels[view[0]] for view in views.values()]),
-    )
-    _fit(run, "fusion_classifier", model, batches, validation, numbers.schedule)
-    for (name, presence), view, part in zip(PRESENCES.items(), views.values(), stacked, strict=True):
-        if not len(view[0]):
-            continue
-        probabilities = model.predict(part, batch_size=1024, verbose=0)["PROBABILITIES"]
-        temperature = calibrate(run, f"fusion_classifier/{name}", probabilities, held_out.rows.labels[view[0]])
-        model.set_temperature(temperature, image_present=presence[0], title_present=presence[1])
-    run.save_classifier("fusion_classifier", model)
-
-
-def embed(classifier: Any, rows: npt.NDArray[Any]) -> Floats:
-    """Give the embedding, float32 [rows, size], of everything that a single-input classifier takes."""
-    return np.asarray(classifier.predict(rows, batch_size=256, verbose=0)["EMBEDDING"])
+    held_out, labels = rows["validation"]
+    probabilities = model.predict(held_out, batch_size=256, verbose=0)["PROBABILITIES"]
+    model.set_temperature(calibrate(run, encoder.classifier, probabilities, labels))
+    run.save_classifier(encoder.classifier, model)
 
 
 def calibrate(run: RunFolder, name: str, probabilities: Floats, labels: Labels) -> float:
@@ -189,10 +89,16 @@ def calibrate(run: RunFolder, name: str, probabilities: Floats, labels: Labels) 
     return temperature
 
 
-def _fit(
-    run: RunFolder, name: str, model: Any, batches: ShuffledBatches, validation: tuple[Any, Any], schedule: Schedule
+def fit_classifier(
+    run: RunFolder,
+    name: str,
+    model: Any,
+    batches: ShuffledBatches,
+    validation: tuple[Any, Any],
+    schedule: Schedule,
+    on_average: Callable[[], object] = lambda: None,
 ) -> None:
-    """Fit a classifier's logits with the places of this run."""
+    """Fit a classifier's logits with the places of this run, and leave it with the weights of its best epoch."""
     history = fit_model(
         model.logits_model(),
         batches,
@@ -201,6 +107,7 @@ def _fit(
         checkpoints=run.checkpoints_path / name,
         history_path=run.history_path(name),
         logs_path=run.logs_path(name),
+        on_average=on_average,
     )
     best = max(history, key=lambda epoch: epoch["val_accuracy"])
     log.info(

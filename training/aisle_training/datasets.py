@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from aisle_training.catalogue.catalogue import Product
 from aisle_training.preprocessing.images import ImageError, decode_image
-from aisle_training.preprocessing.title_normalization import is_blank
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int32]
@@ -38,16 +37,6 @@ class LabelledProducts:
 
     def __len__(self) -> int:
         return len(self.products)
-
-    @property
-    def titles(self) -> list[str]:
-        """The title of each product; "" where there is none."""
-        return [product.title for product in self.products]
-
-    @property
-    def title_present(self) -> Flags:
-        """Whether each product has a title, [rows]; a blank one is none."""
-        return np.array([not is_blank(product.title) for product in self.products], dtype=np.bool_)
 
 
 def select_split(

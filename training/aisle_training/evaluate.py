@@ -11,13 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from aisle_training.baselines import predict_with_linear_svm
-from aisle_training.batches import fusion_inputs
 from aisle_training.catalogue.catalogue import Catalogue
 from aisle_training.catalogue.splits import read_split
-from aisle_training.datasets import Labels, Progress, decode_pictures, no_progress, select_split
+from aisle_training.classifier_training import SplitInputs
+from aisle_training.datasets import LabelledProducts, Labels, Progress, no_progress, select_split
+from aisle_training.fusion_training import embed_split
 from aisle_training.metrics import accuracy, confusion_matrix, expected_calibration_error, macro_f1
-from aisle_training.preprocessing.titles import TitleTokenizer
-from aisle_training.presence import PRESENCES, presence_view
+from aisle_training.modalities.registry import create_encoders
+from aisle_training.modalities.text import TextEncoder
+from aisle_training.presence import list_presences
+from aisle_training.recipes.recipe import FUSION
 from aisle_training.runs import RunFolder
 
 
@@ -49,11 +52,13 @@ class Evaluation:
     Attributes:
         classes: Category paths; class i is item i.
         figures: One for each model and set of inputs.
-        confusion_matrix: Of the fusion classifier with both inputs, rows true, columns predicted, [classes, classes].
+        inputs: What the confusion matrix is of: all inputs.
+        confusion_matrix: Rows true, columns predicted, [classes, classes].
     """
 
     classes: list[tuple[str, ...]]
     figures: list[Figures]
+    inputs: str
     confusion_matrix: npt.NDArray[np.int64]
 
     def to_json(self) -> str:
@@ -70,8 +75,7 @@ class Evaluation:
 def evaluate(run: RunFolder, catalogue: Catalogue, on_progress: Progress = no_progress) -> Evaluation:
     """Measure a run's classifiers, as they will be exported, on its test split.
 
-    A row without a readable picture is left out of the figures that use pictures, one with a blank title out of those
-    that use titles.
+    A row that lacks an input is left out of the figures that use this input.
 
     Args:
         run: A run that is trained to its end.
@@ -86,35 +90,54 @@ def evaluate(run: RunFolder, catalogue: Catalogue, on_progress: Progress = no_pr
         CatalogueError: The catalogue is not the one that the run was trained on.
     """
     recipe, classes = run.recipe(), run.labels()
-    image_classifier, title_classifier, fusion_classifier = (
-        run.load_classifier(name) for name in ("image_classifier", "title_classifier", "fusion_classifier")
-    )
+    models = {name: run.load_classifier(name) for name in recipe.classifiers}
+    encoders = create_encoders(recipe, run.path)
     products = catalogue.products()
     split_by_id = read_split(run.split_path, catalogue)
     train, test = (select_split(products, split_by_id, split, classes) for split in ("train", "test"))
-    pixels, image_present = decode_pictures(test.products, recipe.image.picture_size, on_progress)
-    token_ids = TitleTokenizer.load(run.tokenizer_path, recipe.title.length).encode(test.titles)
-    title_present = test.title_present
-
-    image = image_classifier.predict(pixels, batch_size=256, verbose=0)
-    title = title_classifier.predict(token_ids, batch_size=256, verbose=0)
-    figures = [
-        measure("image_classifier", "picture", image["PROBABILITIES"][image_present], test.labels[image_present]),
-        measure("title_classifier", "title", title["PROBABILITIES"][title_present], test.labels[title_present]),
-    ]
+    inputs = SplitInputs(
+        test.labels, {encoder.name: encoder.encode(test.products, on_progress) for encoder in encoders}
+    )
+    figures = []
     matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    for name, presence in PRESENCES.items():
-        chosen, image_flags, title_flags = presence_view(image_present, title_present, *presence)
-        inputs = fusion_inputs(image["EMBEDDING"][chosen], title["EMBEDDING"][chosen], image_flags, title_flags)
-        probabilities = fusion_classifier.predict(inputs, batch_size=1024, verbose=0)["PROBABILITIES"]
-        figures.append(measure("fusion_classifier", name, probabilities, test.labels[chosen]))
-        if all(presence):
-            matrix = confusion_matrix(probabilities.argmax(axis=1), test.labels[chosen], len(classes))
-    titled, titles_of_test = train.title_present, [title for title in test.titles if title.strip()]
-    titles_of_train = [title for title in train.titles if title.strip()]
-    predicted = predict_with_linear_svm(titles_of_train, train.labels[titled], titles_of_test)
-    figures.append(_figures("TF-IDF + linear SVM", "title", predicted, test.labels[title_present], len(classes), None))
-    return Evaluation(classes, figures, matrix)
+    presences = list_presences({encoder.name: encoder.noun for encoder in encoders})
+    for encoder in encoders:
+        chosen = np.flatnonzero(inputs.encoded[encoder.name].present)
+        array, labels = inputs.encoded[encoder.name].array[chosen], test.labels[chosen]
+        if not len(labels):
+            continue
+        probabilities = models[encoder.classifier].predict(array, batch_size=256, verbose=0)["PROBABILITIES"]
+        figures.append(measure(encoder.classifier, encoder.noun, probabilities, labels))
+        if len(encoders) == 1:
+            matrix = confusion_matrix(probabilities.argmax(axis=1), labels, len(classes))
+    if len(encoders) > 1:
+        rows = embed_split({encoder.name: models[encoder.classifier] for encoder in encoders}, inputs)
+        for given, names in presences.items():
+            tensors, labels = rows.view(names)
+            if not len(labels):
+                continue
+            probabilities = models[FUSION].predict(tensors, batch_size=1024, verbose=0)["PROBABILITIES"]
+            figures.append(measure(FUSION, given, probabilities, labels))
+            if len(names) == len(encoders):
+                matrix = confusion_matrix(probabilities.argmax(axis=1), labels, len(classes))
+    for encoder in encoders:
+        if isinstance(encoder, TextEncoder):
+            figures.extend(_baseline(encoder, train, test, len(classes)))
+    return Evaluation(classes, figures, next(iter(presences)), matrix)
+
+
+def _baseline(encoder: TextEncoder, train: LabelledProducts, test: LabelledProducts, classes: int) -> list[Figures]:
+    """Measure the linear SVM on a text; nothing where no row of the test split has it."""
+    (train_texts, train_labels), (texts, labels) = (_given_texts(encoder, part) for part in (train, test))
+    if not texts:
+        return []
+    predicted = predict_with_linear_svm(train_texts, train_labels, texts)
+    return [_figures("TF-IDF + linear SVM", encoder.noun, predicted, labels, classes, None)]
+
+
+def _given_texts(encoder: TextEncoder, part: LabelledProducts) -> tuple[list[str], Labels]:
+    chosen = [row for row, product in enumerate(part.products) if encoder.has(product)]
+    return [encoder.text(part.products[row]) for row in chosen], part.labels[chosen]
 
 
 def measure(model: str, inputs: str, probabilities: npt.NDArray[np.floating[Any]], labels: Labels) -> Figures:

@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ MONITOR = "val_accuracy"
 class EpochCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     """Keep the last epoch to resume from and the best one to end with; stop when it no longer gets better.
 
+    Where the optimiser keeps a running average of the weights, the average is put in their place for the validation and
+    for the best checkpoint, and the epoch after goes on from the weights themselves.
+
     The folder holds `epoch_<n>.weights.h5` (weights and optimiser of the last epoch), `best.weights.h5`, and
     `state.json`, which is written last and by a rename: a run that is killed at any moment finds a whole epoch.
 
@@ -29,13 +33,18 @@ class EpochCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         folder: Where to keep them; made when it is missing.
         batches: Whose order is drawn anew in each epoch.
         patience: Epochs without a better validation accuracy after which training stops.
+        on_average: Called when the averaged weights are in place, to measure what else depends on them.
     """
 
-    def __init__(self, folder: Path, batches: ShuffledBatches, patience: int) -> None:
+    def __init__(
+        self, folder: Path, batches: ShuffledBatches, patience: int, on_average: Callable[[], object] = lambda: None
+    ) -> None:
         super().__init__()
         self._folder = folder
         self._batches = batches
         self._patience = patience
+        self._on_average = on_average
+        self._trained: list[Any] = []
         self._epoch_start_s = 0.0
         self.history: list[dict[str, float]] = []
 
@@ -68,6 +77,14 @@ class EpochCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
                 variable.assign(generator.integers(0, 2**31, variable.shape).astype(variable.dtype))
         self._epoch_start_s = time.monotonic()
 
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Put the averaged weights in place, if there are any, and keep the others."""
+        if not self.model.optimizer.use_ema:
+            return
+        self._trained = [ops.convert_to_numpy(variable) for variable in self.model.trainable_variables]
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        self._on_average()
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Write the checkpoint.
 
@@ -79,12 +96,15 @@ class EpochCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             raise FloatingPointError(f"the loss of epoch {epoch + 1} is {figures['loss']}: lower the learning rate")
         self.history.append({"epoch": epoch + 1, "seconds": time.monotonic() - self._epoch_start_s, **figures})
         self._folder.mkdir(parents=True, exist_ok=True)
-        last = f"epoch_{epoch + 1}.weights.h5"
-        self.model.save_weights(self._folder / last)
         if self.best is self.history[-1]:
             partial = self._folder / "partial.weights.h5"
             self.model.save_weights(partial)
             partial.replace(self._folder / "best.weights.h5")
+        # Without an average there is nothing to put back.
+        for variable, value in zip(self.model.trainable_variables, self._trained, strict=False):
+            variable.assign(value)
+        last = f"epoch_{epoch + 1}.weights.h5"
+        self.model.save_weights(self._folder / last)
         partial = self._folder / "state.json.partial"
         partial.write_text(json.dumps({"last": last, "history": self.history}), encoding="utf-8")
         partial.replace(self._folder / "state.json")
@@ -104,9 +124,10 @@ class EpochCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="aisle")
 class SmoothedCrossentropy(keras.losses.Loss):  # type: ignore[misc]
-    """Cross-entropy of logits with class numbers, whose target is smoothed over all classes.
+    """Cross-entropy of logits with class numbers or shares of classes; the target is smoothed over all classes.
 
-    Keras smooths one-hot targets only; with class numbers, the batches stay small and equal on every backend.
+    Keras smooths one-hot targets only, and takes one kind of label: here training may mix pictures, whose labels are
+    shares, while the validation has class numbers.
 
     Args:
         label_smoothing: Probability taken from the true class and spread over all.
@@ -117,11 +138,34 @@ class SmoothedCrossentropy(keras.losses.Loss):  # type: ignore[misc]
         self.label_smoothing = label_smoothing
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Give the loss of each row, [rows], from class numbers [rows] and logits [rows, classes]."""
+        """Give the loss of each row, [rows].
+
+        Args:
+            y_true: Class numbers, [rows] or [rows, 1], or shares that sum to 1, [rows, classes].
+            y_pred: Logits, [rows, classes].
+        """
         log_probabilities = ops.log_softmax(y_pred, axis=-1)
-        targets = ops.one_hot(ops.cast(ops.reshape(y_true, (-1,)), "int32"), y_pred.shape[-1])
+        targets = y_true
+        if not _are_shares(y_true, y_pred):
+            targets = ops.one_hot(ops.cast(ops.reshape(y_true, (-1,)), "int32"), y_pred.shape[-1])
         targets = targets * (1.0 - self.label_smoothing) + self.label_smoothing / y_pred.shape[-1]
         return -ops.sum(targets * log_probabilities, axis=-1)
+
+
+def largest_share_accuracy(y_true: Any, y_pred: Any) -> Any:
+    """Say of each row, [rows], whether the class with the highest logit is the class, or that with the largest share.
+
+    Args:
+        y_true: As `SmoothedCrossentropy` takes it.
+        y_pred: Logits, [rows, classes].
+    """
+    shares = _are_shares(y_true, y_pred)
+    classes = ops.argmax(y_true, axis=-1) if shares else ops.cast(ops.reshape(y_true, (-1,)), "int32")
+    return ops.cast(ops.equal(ops.cast(classes, "int32"), ops.cast(ops.argmax(y_pred, axis=-1), "int32")), "float32")
+
+
+def _are_shares(y_true: Any, y_pred: Any) -> bool:
+    return len(y_true.shape) == 2 and y_true.shape[-1] == y_pred.shape[-1]
 
 
 def compile_model(model: Any, schedule: Schedule, steps_per_epoch: int) -> None:
@@ -142,9 +186,14 @@ def compile_model(model: Any, schedule: Schedule, steps_per_epoch: int) -> None:
         warmup_steps=warmup_steps,
     )
     model.compile(
-        optimizer=keras.optimizers.AdamW(learning_rate, weight_decay=schedule.weight_decay),
+        optimizer=keras.optimizers.AdamW(
+            learning_rate,
+            weight_decay=schedule.weight_decay,
+            use_ema=schedule.ema_momentum > 0,
+            ema_momentum=schedule.ema_momentum,
+        ),
         loss=SmoothedCrossentropy(schedule.label_smoothing),
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        metrics=[keras.metrics.MeanMetricWrapper(largest_share_accuracy, name="accuracy")],
         # Keras would have TensorFlow compile with XLA, whose convolutions on a CPU take six times as long (MobileNetV2,
         # 96 pixels, two cores: 54 ms a picture, 8.6 ms without). JAX knows nothing else.
         jit_compile=keras.backend.backend() != "tensorflow",
@@ -160,6 +209,7 @@ def fit_model(
     checkpoints: Path,
     history_path: Path,
     logs_path: Path,
+    on_average: Callable[[], object] = lambda: None,
 ) -> list[dict[str, float]]:
     """Train a model from where its checkpoint left it, and leave it with the weights of its best epoch.
 
@@ -171,6 +221,7 @@ def fit_model(
         checkpoints: The folder of this model's checkpoints; empty or missing at first.
         history_path: Where the CSV goes that has a line for each epoch.
         logs_path: Where TensorBoard will look.
+        on_average: Called each time the average of the weights takes their place, if the schedule keeps one.
 
     Returns:
         An entry for each epoch: its number from 1, seconds, and Keras' figures.
@@ -179,7 +230,7 @@ def fit_model(
         FloatingPointError: The loss is no longer a number.
     """
     compile_model(model, schedule, len(batches))
-    checkpoint = EpochCheckpoint(checkpoints, batches, schedule.patience)
+    checkpoint = EpochCheckpoint(checkpoints, batches, schedule.patience, on_average)
     checkpoint.restore(model)
     if not checkpoint.has_finished(schedule.epochs):
         model.fit(

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
 from aisle_training.datasets import Flags
 
-# What a product is judged by -> whether its picture, whether its title is used.
-PRESENCES: Final = {"picture and title": (True, True), "picture alone": (True, False), "title alone": (False, True)}
 
-
-def presence_view(
-    image_present: Flags, title_present: Flags, with_image: bool, with_title: bool
-) -> tuple[npt.NDArray[np.int64], Flags, Flags]:
-    """Choose the rows that have certain inputs, as if they had no others.
+def list_presences(nouns: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """List what a product can be judged by.
 
     Args:
-        image_present: Whether each row has a picture, [rows].
-        title_present: Whether each row has a title, [rows].
-        with_image: Whether the picture is used.
-        with_title: Whether the title is used.
+        nouns: Name of each modality -> what people call it: {"image": "picture", "title": "title"}.
 
     Returns:
-        Numbers of the rows that have what is used, and for them the two flags of a fusion classifier.
+        For people -> names of the modalities: {"picture and title": ("image", "title"), "picture alone": ("image",), ...};
+        the whole set first, then ever smaller ones.
     """
-    chosen = np.flatnonzero((image_present | (not with_image)) & (title_present | (not with_title)))
-    return chosen, np.full(len(chosen), with_image), np.full(len(chosen), with_title)
+    sizes = range(len(nouns), 0, -1)
+    sets = [names for size in sizes for names in combinations(nouns, size)]
+    return {_describe([nouns[name] for name in names], is_all=len(names) == len(nouns)): names for names in sets}
+
+
+def rows_with(present: Mapping[str, Flags], names: Collection[str]) -> npt.NDArray[np.int64]:
+    """Give the numbers of the rows that have all of the modalities `names`; `present` has the flags [rows] of each."""
+    return np.flatnonzero(np.logical_and.reduce([present[name] for name in names]))
+
+
+def _describe(nouns: Sequence[str], *, is_all: bool) -> str:
+    if len(nouns) == 1:
+        return nouns[0] if is_all else f"{nouns[0]} alone"
+    return f"{', '.join(nouns[:-1])} and {nouns[-1]}"

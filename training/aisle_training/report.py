@@ -55,7 +55,7 @@ def draw_confusion_matrix(evaluation: Evaluation, path: Path) -> None:
     axes.set_xlabel("predicted")
     axes.set_ylabel("true (products)")
     correct = int(np.trace(counts))
-    axes.set_title(f"picture and title: {correct:,} of {counts.sum():,} right; percent of each row")
+    axes.set_title(f"{evaluation.inputs}: {correct:,} of {counts.sum():,} right; percent of each row")
     for row, column in np.argwhere(fractions >= LABELLED_FRACTION):
         fraction = fractions[row, column]
         colour = "white" if fraction > 0.35 else "black"

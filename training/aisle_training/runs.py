@@ -5,16 +5,16 @@
         data.json                      the catalogue and its hash, rows of each split, weights, backend, versions
         splits.csv, splits.json        the split, copied
         labels.txt                     a category a line, as "Apparel > Topwear > Tshirts"; line i names class i
-        tokenizer.json                 what `TitleTokenizer.load` reads
-        image_classifier.keras         PIXELS -> EMBEDDING, PROBABILITIES
+        title_tokenizer.json           what `TitleTokenizer.load` reads, for each modality that is a text
+        image_classifier.keras         PIXELS -> EMBEDDING, PROBABILITIES; one for each modality
         title_classifier.keras         TOKEN_IDS -> EMBEDDING, PROBABILITIES
-        fusion_classifier.keras        both embeddings and which are present -> PROBABILITIES
+        fusion_classifier.keras        all embeddings and which are present -> PROBABILITIES; none for one modality
         calibration.json               temperature, and the calibration error before and after, of each classifier
-        history/{image,title,fusion}_classifier.csv      one line an epoch
+        history/title_classifier.csv   one line an epoch, for each classifier
         logs/                          for TensorBoard
         checkpoints/                   what a resumed run goes on from; removed when the run is complete
         evaluation.json                figures on the test split
-        confusion_matrix.png           of the fusion classifier with both inputs, on the test split
+        confusion_matrix.png           with all inputs, on the test split
 
 A classifier's file appears when the classifier is trained, whole or not at all, so a resumed run can tell what is done.
 """
@@ -29,7 +29,6 @@ from typing import Any, Final
 
 from aisle_training.recipes.recipe import Recipe
 
-CLASSIFIERS: Final = ("image_classifier", "title_classifier", "fusion_classifier")
 PATH_SEPARATOR: Final = " > "
 
 
@@ -64,11 +63,6 @@ class RunFolder:
         return self.path / "labels.txt"
 
     @property
-    def tokenizer_path(self) -> Path:
-        """`tokenizer.json`."""
-        return self.path / "tokenizer.json"
-
-    @property
     def calibration_path(self) -> Path:
         """`calibration.json`."""
         return self.path / "calibration.json"
@@ -89,7 +83,7 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def classifier_path(self, classifier: str) -> Path:
-        """Say where a trained classifier is; `classifier` is one of `CLASSIFIERS`."""
+        """Say where a trained classifier is; `classifier` is one of `Recipe.classifiers`."""
         return self.path / f"{classifier}.keras"
 
     def history_path(self, classifier: str) -> Path:
@@ -144,10 +138,10 @@ class RunFolder:
         """Load a trained classifier.
 
         Args:
-            classifier: One of `CLASSIFIERS`.
+            classifier: One of `Recipe.classifiers`.
 
         Returns:
-            An `ImageClassifier`, `TitleClassifier` or `FusionClassifier`.
+            The Keras model: `FusionClassifier`, or what the modality's encoder builds.
 
         Raises:
             ValueError: This classifier is not trained yet.
@@ -155,11 +149,16 @@ class RunFolder:
         path = self.classifier_path(classifier)
         if not path.is_file():
             raise ValueError(f"{self.path} holds no {path.name}: train the run to its end first")
-        # Keras takes seconds to import; whoever only asks for paths and labels does without it. The three modules
-        # register their classes with Keras, which then finds them by name.
+        # Keras takes seconds to import; whoever only asks for paths and labels does without it. The modules register
+        # their classes with Keras, which then finds them by name.
         import keras
 
-        from aisle_training.models import fusion_classifier, image_classifier, title_classifier  # noqa: F401
+        from aisle_training.models import (  # noqa: F401
+            attribute_classifier,
+            fusion_classifier,
+            image_classifier,
+            title_classifier,
+        )
 
         return keras.saving.load_model(path, compile=False)
 

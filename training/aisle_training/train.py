@@ -1,4 +1,4 @@
-"""Train a run: image classifier, title classifier, fusion classifier, each calibrated, into a run folder.
+"""Train a run: a classifier for each modality, then fusion, each calibrated, into a run folder.
 
 The steps are done in this order, and each leaves its file behind when it is whole. A resumed run skips the steps whose
 file is there and goes on inside the step whose checkpoint it finds.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import platform
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import keras
 import numpy as np
@@ -19,16 +21,17 @@ import numpy as np
 from aisle_training.catalogue.catalogue import Catalogue
 from aisle_training.catalogue.classes import select_classes
 from aisle_training.catalogue.splits import read_split
-from aisle_training.classifier_training import (
-    SplitInputs,
-    train_fusion_classifier,
-    train_image_classifier,
-    train_title_classifier,
-)
-from aisle_training.datasets import Progress, decode_pictures, no_progress, select_split
-from aisle_training.preprocessing.titles import TitleTokenizer
-from aisle_training.recipes.recipe import Recipe
+from aisle_training.classifier_training import SplitInputs, train_classifier
+from aisle_training.datasets import LabelledProducts, Progress, no_progress, select_split
+from aisle_training.fusion_training import embed_split, train_fusion_classifier
+from aisle_training.modalities.encoder import Encoder
+from aisle_training.modalities.registry import create_encoders
+from aisle_training.recipes.recipe import FUSION, Recipe
 from aisle_training.runs import RunFolder
+
+log = logging.getLogger(__name__)
+
+SPLITS: Final = ("train", "validation")
 
 
 def train(
@@ -41,7 +44,7 @@ def train(
     resume: bool = False,
     on_progress: Progress = no_progress,
 ) -> None:
-    """Train all three classifiers of a recipe.
+    """Train all classifiers of a recipe; a modality that no product of the catalogue has is left out, and logged.
 
     Args:
         recipe: The numbers.
@@ -53,41 +56,70 @@ def train(
         on_progress: Called with the number of products whose pictures are decoded, and of all.
 
     Raises:
-        ValueError: The run folder is in use and `resume` was not asked for, or it is of another recipe or other data.
+        ValueError: The run folder is in use and `resume` was not asked for, or it is of another recipe or other data; or
+            the catalogue has nothing to train on.
         CatalogueError: The catalogue or the split cannot be used.
     """
     products = catalogue.products()
     split_by_id = read_split(split_path, catalogue)
-    classes = select_classes(products, recipe.minimum_pictures)
+    there = [encoder for encoder in create_encoders(recipe, run.path) if any(map(encoder.has, products))]
+    if not there:
+        raise ValueError(f"no product of the catalogue has any of the recipe's {', '.join(recipe.modalities)}")
+    if len(there) < len(recipe.modalities):
+        names = [encoder.name for encoder in there]
+        log.info("without %s, which no product has", ", ".join(set(recipe.modalities) - set(names)))
+        recipe = recipe.with_modalities(names)
+    classes = select_classes(products, recipe.minimum_products, there[0].has)
     if len(classes) < 2:
         raise ValueError(
-            f"{len(classes)} categories have {recipe.minimum_pictures} pictures or more, expected at least 2"
+            f"{len(classes)} categories have {recipe.minimum_products} products with a {there[0].noun} or more, "
+            "expected at least 2"
         )
-    rows = {split: select_split(products, split_by_id, split, classes) for split in ("train", "validation")}
+    rows = {split: select_split(products, split_by_id, split, classes) for split in SPLITS}
     if run.recipe_path.exists():
         check_resumable(recipe, catalogue, split_path, run, resume=resume)
     else:
         begin_run(recipe, catalogue, split_path, run, {split: len(part) for split, part in rows.items()}, weights)
     run.write_labels(classes)
 
-    if not run.tokenizer_path.is_file():
-        titles = [title for title in rows["train"].titles if title.strip()]
-        TitleTokenizer.train(titles, recipe.title.vocabulary_size, recipe.title.length).save(run.tokenizer_path)
-    tokenizer = TitleTokenizer.load(run.tokenizer_path, recipe.title.length)
-    pixels, image_present = decode_pictures(
-        [product for part in rows.values() for product in part.products], recipe.image.picture_size, on_progress
-    )
-    inputs, start = {}, 0
-    for split, part in rows.items():
-        mine = slice(start, start := start + len(part))
-        inputs[split] = SplitInputs(part, pixels[mine], image_present[mine], tokenizer.encode(part.titles))
-    if not run.classifier_path("image_classifier").is_file():
-        train_image_classifier(recipe, run, inputs, len(classes), weights)
-    if not run.classifier_path("title_classifier").is_file():
-        train_title_classifier(recipe, run, inputs, len(classes), tokenizer.vocabulary_size)
-    if not run.classifier_path("fusion_classifier").is_file():
-        train_fusion_classifier(recipe, run, inputs, len(classes))
+    inputs = encode_splits(there, rows, on_progress)
+    for encoder in there:
+        if not run.classifier_path(encoder.classifier).is_file():
+            train_classifier(encoder, run, inputs, len(classes), recipe.seed, weights)
+    if len(there) > 1 and not run.classifier_path(FUSION).is_file():
+        classifiers = {encoder.name: run.load_classifier(encoder.classifier) for encoder in there}
+        train_fusion_classifier(
+            recipe.fusion,
+            run,
+            classifiers,
+            {encoder.name: encoder.noun for encoder in there},
+            {split: embed_split(classifiers, inputs[split]) for split in SPLITS},
+            len(classes),
+            recipe.seed,
+        )
     shutil.rmtree(run.checkpoints_path, ignore_errors=True)
+
+
+def encode_splits(
+    encoders: Sequence[Encoder], rows: dict[str, LabelledProducts], on_progress: Progress
+) -> dict[str, SplitInputs]:
+    """Encode the products of both splits for each modality, which learns from the training split first.
+
+    Raises:
+        ValueError: No product of a split has the modality.
+    """
+    products = [product for part in rows.values() for product in part.products]
+    inputs = {split: SplitInputs(part.labels, {}) for split, part in rows.items()}
+    for encoder in encoders:
+        encoder.learn(rows["train"].products)
+        encoded, start = encoder.encode(products, on_progress), 0
+        for split, part in rows.items():
+            mine = encoded[start : start + len(part)]
+            if not mine.present.any():
+                raise ValueError(f"no product of the split {split!r} has a {encoder.noun} that can be read")
+            inputs[split].encoded[encoder.name] = mine
+            start += len(part)
+    return inputs
 
 
 def check_resumable(recipe: Recipe, catalogue: Catalogue, split_path: Path, run: RunFolder, *, resume: bool) -> None:

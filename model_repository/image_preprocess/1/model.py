@@ -11,34 +11,34 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from .images import ImageError, decode_image
-from .product_rows import read_rows
+from .product_rows import IMAGE, check_rows, elements
 
 
 class TritonPythonModel:
-    """`IMAGE`, `TITLE` (BYTES [rows, 1], either may be absent) -> `PIXELS` UINT8 [rows, size, size, 3] and
-    `IMAGE_PRESENT` FP32 [rows, 1], which is 1 where the row has a picture; the pixels of other rows are zero.
+    """`IMAGE` (BYTES [rows, 1], may be absent) -> `PIXELS` UINT8 [rows, size, size, 3] and `IMAGE_PRESENT` FP32 [rows, 1],
+    which is 1 where the row has a picture; the pixels of other rows are zero. Further inputs, see `product_rows`.
     """  # noqa: D205
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Learn the picture size from the model configuration.
+        """Learn the picture size and the inputs from the model configuration.
 
         Args:
             args: As Triton hands them in; `model_config` is JSON.
         """
-        pixels = pb_utils.get_output_config_by_name(json.loads(args["model_config"]), "PIXELS")
-        self._size = int(pixels["dims"][0])
+        config = json.loads(args["model_config"])
+        self._size = int(pb_utils.get_output_config_by_name(config, "PIXELS")["dims"][0])
+        self._inputs = [each["name"] for each in config["input"]]
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request of a batch; a row that cannot be used fails its own request and no other."""
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: Any) -> Any:
-        images, titles = (_array(pb_utils.get_input_tensor_by_name(request, name)) for name in ("IMAGE", "TITLE"))
+        tensors = {name: pb_utils.get_input_tensor_by_name(request, name) for name in self._inputs}
+        inputs = {name: None if tensor is None else tensor.as_numpy() for name, tensor in tensors.items()}
+        pictures = elements(inputs, IMAGE)
         try:
-            if images is None and titles is not None:  # title_preprocess speaks for these
-                pictures = [b""] * len(titles)
-            else:
-                pictures = [row.image for row in read_rows(images, titles)]
+            check_rows(inputs, IMAGE)
             pixels = self._decode(pictures)
         except ValueError as error:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG))
@@ -56,7 +56,3 @@ class TritonPythonModel:
                 except ImageError as error:
                     raise ValueError(f"row {number}: {error}") from None
         return pixels
-
-
-def _array(tensor: Any) -> Any:
-    return None if tensor is None else tensor.as_numpy()

@@ -1,87 +1,131 @@
-"""The rows of an inference request that carries pictures, titles, or both.
+"""The rows of an inference request that carries some of what products are told by: pictures, titles, other texts.
 
-Both preprocess models take both inputs: when its own is absent, the other says how many rows to make. Without that the
-batch size of what it answers would be unknown, and an ensemble with optional inputs could not run.
+Each preprocess model takes the inputs of all of them: when its own is absent, any other says how many rows to make.
+Without that the batch size of what it answers would be unknown, and an ensemble with optional inputs could not run.
 
-A request that cannot be used is refused by one of the two models, never by both: `image_preprocess` speaks for every
-request that has pictures, and for one that has nothing; `title_preprocess` for those that have titles alone. Two steps of
-an ensemble that fail side by side take NVIDIA Triton 24.10 down.
+A request that cannot be used is refused by one of the models, never by two: by the one whose input is the first present
+in the order of `speaker`. Two steps of an ensemble that fail side by side take NVIDIA Triton 24.10 down.
+
+`IMAGE` holds encoded pictures, and zero bytes for a missing one. Every other input is text in UTF-8, blank where missing.
 
 This file is copied beside the repository's `model.py`: it imports NumPy and its neighbour, nothing else.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy.typing as npt
 
 from .title_normalization import TitleError, decode_title, is_blank
 
+IMAGE: Final = "IMAGE"
 
-class ProductRow(NamedTuple):
-    """One product as it was sent.
-
-    Attributes:
-        image: An encoded picture; zero bytes for a missing one.
-        title: A title, decoded; blank for a missing one.
-    """
-
-    image: bytes
-    title: str
+# Name of each input that the model takes -> `bytes` objects of shape [rows, 1], None when the request leaves it out.
+Inputs = Mapping[str, npt.NDArray[Any] | None]
 
 
-def read_rows(images: npt.NDArray[Any] | None, titles: npt.NDArray[Any] | None) -> list[ProductRow]:
-    """Pair the pictures and titles of a request, and refuse it when a row cannot be used.
+def speaker(inputs: Inputs) -> str:
+    """Say whose preprocess model judges a request.
 
     Args:
-        images: `IMAGE`, `bytes` objects of shape [rows, 1]; None when the request leaves it out.
-        titles: `TITLE`, likewise.
+        inputs: Of the request.
 
     Returns:
-        A product for each row.
+        The first input that is present, or the first of all when none is. `IMAGE` comes first, for only its model can
+        tell whether a picture can be read; the others follow by name.
+    """
+    order = _ordered(inputs)
+    return next((name for name in order if inputs[name] is not None), order[0])
+
+
+def check_rows(inputs: Inputs, own: str) -> None:
+    """Refuse a request when a row of it cannot be used, if that is ours to do; pictures are not read here.
+
+    Args:
+        inputs: Of the request.
+        own: The input of the model that asks. Nothing is checked unless it is the `speaker`.
 
     Raises:
-        ValueError: A row has neither a picture nor a title (a blank title is none), a title is not UTF-8, the request has
-            neither input, or the inputs disagree about the number of rows. The text may be shown to the caller.
+        ValueError: The request has no input, the inputs disagree about the number of rows, a text is not UTF-8, or a row
+            has nothing. The text may be shown to the caller.
     """
-    if images is None and titles is None:
-        raise ValueError("the request has neither IMAGE nor TITLE, expected at least one of them")
-    image_bytes, title_bytes = _paired(images, titles)
-    if len(image_bytes) != len(title_bytes):
-        raise ValueError(f"the request has {len(image_bytes)} pictures and {len(title_bytes)} titles, expected as many")
-    rows = []
-    for number, (image, title) in enumerate(zip(image_bytes, title_bytes, strict=True)):
-        try:
-            row = ProductRow(image, decode_title(title))
-        except TitleError as error:
-            raise ValueError(f"row {number}: {error}") from None
-        if not row.image and is_blank(row.title):
-            raise ValueError(f"row {number} has neither a picture nor a title")
-        rows.append(row)
-    return rows
+    if own != speaker(inputs):
+        return
+    names = _ordered(inputs)
+    present = [name for name in names if inputs[name] is not None]
+    if not present:
+        expected = "at least one of them" if len(names) > 1 else "it"
+        raise ValueError(f"the request has {_none_of(names, names)}, expected {expected}")
+    columns = {name: elements(inputs, name) for name in present}
+    if len({len(column) for column in columns.values()}) > 1:
+        counts = " and ".join(f"{len(column)} {_noun(name)}s" for name, column in columns.items())
+        raise ValueError(f"the request has {counts}, expected as many")
+    for row, values in enumerate(zip(*columns.values(), strict=True)):
+        # All of them, so that a text of other bytes is refused whatever else the row has.
+        given = [_is_given(row, name, value) for name, value in zip(present, values, strict=True)]
+        if not any(given):
+            nouns = [_noun(name) for name in names]
+            raise ValueError(f"row {row} has {_none_of(nouns, [_with_article(noun) for noun in nouns])}")
 
 
-def read_titles(images: npt.NDArray[Any] | None, titles: npt.NDArray[Any] | None) -> list[str]:
-    """Return the titles of a request that `read_rows` may refuse elsewhere: what is no title is a missing one.
+def elements(inputs: Inputs, name: str) -> list[bytes]:
+    """Give an input row by row.
 
     Args:
-        images: `IMAGE`, `bytes` objects of shape [rows, 1]; None when the request leaves it out.
-        titles: `TITLE`, likewise.
+        inputs: Of the request.
+        name: Of the input.
 
     Returns:
-        A title for each row, empty for a missing one.
+        The bytes of each row; empty ones, as many as another input has rows, where this one is absent.
     """
-    return [_legible(title) for title in _paired(images, titles)[1]]
+    column = inputs[name]
+    if column is None:
+        rows = next((len(other) for other in inputs.values() if other is not None), 0)
+        return [b""] * rows
+    listed: list[bytes] = column.reshape(-1).tolist()
+    return listed
 
 
-def _paired(images: npt.NDArray[Any] | None, titles: npt.NDArray[Any] | None) -> tuple[list[bytes], list[bytes]]:
-    image_bytes = None if images is None else images.reshape(-1).tolist()
-    title_bytes = None if titles is None else titles.reshape(-1).tolist()
-    missing = [b""] * len(image_bytes or title_bytes or ())
-    return image_bytes or missing, title_bytes or missing
+def texts(inputs: Inputs, name: str) -> list[str]:
+    """Give an input of texts row by row; what is no text, which its speaker refuses, is a missing one here.
+
+    Args:
+        inputs: Of the request.
+        name: Of the input.
+
+    Returns:
+        A text for each row, empty for a missing one.
+    """
+    return [_legible(element) for element in elements(inputs, name)]
 
 
-def _legible(title: bytes) -> str:
+def _ordered(inputs: Inputs) -> list[str]:
+    return sorted(inputs, key=lambda name: (name != IMAGE, name))
+
+
+def _noun(name: str) -> str:
+    return "picture" if name == IMAGE else name.lower().replace("_", " ")
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _none_of(words: Sequence[str], words_in_a_row: Sequence[str]) -> str:
+    return f"no {words[0]}" if len(words) == 1 else f"neither {' nor '.join(words_in_a_row)}"
+
+
+def _is_given(row: int, name: str, element: bytes) -> bool:
+    if name == IMAGE:
+        return bool(element)
     try:
-        return decode_title(title)
+        return not is_blank(decode_title(element))
+    except TitleError as error:
+        raise ValueError(f"row {row}: {str(error).replace('title', _noun(name), 1)}") from None
+
+
+def _legible(element: bytes) -> str:
+    try:
+        return decode_title(element)
     except TitleError:
         return ""

@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from aisle_training.batches import FusionBatches, PictureBatches, augment_pictures, drop_tokens
+from aisle_training.batches import (
+    FusionBatches,
+    PictureBatches,
+    augment_pictures,
+    drop_inputs,
+    drop_tokens,
+    mix_pictures,
+)
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (10, 6, 6, 3), dtype=np.uint8)
 LABELS = np.arange(10, dtype=np.int32)
@@ -57,6 +64,25 @@ def test_shift_repeats_the_edge():
     np.testing.assert_array_equal(augment_pictures(plain, np.random.default_rng(0), flip=True, shift=3), plain)
 
 
+def test_mixed_pictures_are_labelled_with_their_shares():
+    """In a mixture each picture is seen as strongly as its class is labelled, and shares of all sizes occur."""
+    shades = np.arange(0, 200, 2)
+    plain = np.broadcast_to(shades[:, None, None, None], (100, 4, 4, 3)).astype(np.uint8)
+    mixed, targets = mix_pictures(plain, np.arange(100, dtype=np.int32), 100, np.random.default_rng(0), alpha=1.0)
+    assert (mixed.dtype, targets.dtype) == (np.uint8, np.float32)
+    np.testing.assert_allclose(targets.sum(axis=1), 1.0, atol=1e-6)
+    np.testing.assert_allclose(mixed[:, 0, 0, 0], targets @ shades, atol=0.5)
+    own = targets[np.arange(100), np.arange(100)]
+    assert (np.histogram(own, bins=4, range=(0, 1))[0] > 10).all()
+
+
+def test_batches_mix_when_asked():
+    """With mixup a batch's labels are shares for each class; without, they are class numbers."""
+    mixed = PictureBatches(PIXELS, LABELS, batch_size=4, seed=0, flip=True, shift=1, mixup=0.4, classes=10)
+    assert mixed[0][1].shape == (4, 10)
+    np.testing.assert_array_equal(mixed[0][1], mixed[0][1])
+
+
 def test_dropped_tokens_close_up():
     """Tokens that stay keep their order, padding stays at the end, and no title loses all its tokens."""
     token_ids = np.zeros((300, 8), dtype=np.int32)
@@ -74,26 +100,30 @@ def test_dropped_tokens_close_up():
     assert token_ids[60, 4] == 7
 
 
-def test_no_row_loses_both_inputs():
-    """In training a row may lose its picture or its title, never both, and never the only one it has."""
-    rows = 400
-    image_present = np.arange(rows) % 10 != 0
-    title_present = np.arange(rows) % 10 != 1
-    batches = FusionBatches(
-        np.zeros((rows, 2), dtype=np.float32),
-        np.zeros((rows, 2), dtype=np.float32),
-        image_present,
-        title_present,
-        np.arange(rows, dtype=np.int32),
-        batch_size=rows,
-        seed=0,
-        image_missing=0.3,
-        title_missing=0.3,
-    )
+def test_no_row_loses_all_inputs():
+    """In training a row may lose some of its inputs, never all, and never the only one it has."""
+    rows = 600
+    present = {
+        "image": np.arange(rows) % 10 != 0,
+        "title": np.arange(rows) % 10 != 1,
+        "brand": np.arange(rows) % 10 < 2,
+    }
+    embeddings = {name: np.zeros((rows, 2), dtype=np.float32) for name in present}
+    labels = np.arange(rows, dtype=np.int32)
+    batches = FusionBatches(embeddings, present, labels, batch_size=rows, seed=0, missing=0.6)
     inputs, labels = batches[0]
-    image, title = inputs["IMAGE_PRESENT"][:, 0], inputs["TITLE_PRESENT"][:, 0]
-    assert ((image + title) >= 1).all()
-    assert (image <= image_present[labels]).all()
-    assert (title <= title_present[labels]).all()
-    assert 80 < (image == 0).sum() < 220
-    assert 80 < (title == 0).sum() < 220
+    left = {name: inputs[f"{name.upper()}_PRESENT"][:, 0] for name in present}
+    assert (sum(left.values()) >= 1).all()
+    for name, flags in left.items():
+        assert (flags <= present[name][labels]).all()
+    lost = sum(flags != present[name][labels] for name, flags in left.items()) > 0
+    assert 0.5 < lost.mean() < 0.7
+
+
+def test_sets_of_inputs_are_drawn_alike():
+    """Of three inputs, each of the six sets that are neither empty nor whole is left as often as the others."""
+    left = drop_inputs(np.ones((6000, 3), dtype=np.bool_), np.random.default_rng(0), fraction=1.0)
+    sets, counts = np.unique(left, axis=0, return_counts=True)
+    assert len(sets) == 6
+    assert counts.min() > 850
+    assert counts.max() < 1150

@@ -1,5 +1,6 @@
 """Fitting: checkpoints, resuming, stopping."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from keras import layers
 
 from aisle_training.batches import ShuffledBatches
-from aisle_training.fitting import SmoothedCrossentropy, fit_model
+from aisle_training.fitting import SmoothedCrossentropy, fit_model, largest_share_accuracy
 from aisle_training.recipes.recipe import Schedule
 
 GENERATOR = np.random.default_rng(0)
@@ -42,7 +43,13 @@ def build(seed: int) -> keras.Model:
     return keras.Model(inputs, layers.Dense(3)(x))
 
 
-def fit(model: keras.Model, folder: Path, schedule: Schedule, killed_at: int | None = None) -> list[dict[str, float]]:
+def fit(
+    model: keras.Model,
+    folder: Path,
+    schedule: Schedule,
+    killed_at: int | None = None,
+    on_average: Callable[[], object] = lambda: None,
+) -> list[dict[str, float]]:
     """Fit it on the rows above, in a folder of its own."""
     return fit_model(
         model,
@@ -52,12 +59,14 @@ def fit(model: keras.Model, folder: Path, schedule: Schedule, killed_at: int | N
         checkpoints=folder / "checkpoints",
         history_path=folder / "history.csv",
         logs_path=folder / "logs",
+        on_average=on_average,
     )
 
 
-def test_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path):
+@pytest.mark.parametrize("ema_momentum", [0.0, 0.8])
+def test_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path, ema_momentum: float):
     """A run that was killed and resumed ends with the weights of a run that was not, whatever it is started with."""
-    schedule = Schedule(epochs=4, learning_rate=0.01, patience=9)
+    schedule = Schedule(epochs=4, learning_rate=0.01, patience=9, ema_momentum=ema_momentum)
     unbroken = build(seed=0)
     fit(unbroken, tmp_path / "unbroken", schedule)
     with pytest.raises(KeyboardInterrupt):
@@ -67,6 +76,29 @@ def test_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path):
     assert [epoch["epoch"] for epoch in history] == [1, 2, 3, 4]
     for ours, theirs in zip(resumed.get_weights(), unbroken.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_average_of_the_weights_is_what_is_validated_and_kept(tmp_path: Path):
+    """The average is in place at each validation, training goes on from the weights themselves, the best average stays."""
+    seen: dict[float, list[list[Any]]] = {}
+    for momentum in (1e-9, 0.5):  # the first averages nothing: it shows the weights themselves
+        model = build(seed=0)
+        seen[momentum] = kept = []
+        schedule = Schedule(epochs=4, learning_rate=0.05, patience=9, ema_momentum=momentum)
+        history = fit(
+            model, tmp_path / str(momentum), schedule, on_average=lambda m=model, k=kept: k.append(m.get_weights())
+        )
+        best = max(history, key=lambda epoch: epoch["val_accuracy"])
+        for ours, theirs in zip(model.get_weights(), kept[int(best["epoch"]) - 1], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        reached = np.mean(model.predict(ROWS, verbose=0).argmax(axis=1) == LABELS)
+        assert reached == pytest.approx(best["val_accuracy"])
+    # Three steps an epoch: the average after an epoch holds 1/8 of the one before, and 1/2 of the last weights.
+    for epoch in range(1, 4):
+        for average, before, last in zip(seen[0.5][epoch], seen[0.5][epoch - 1], seen[1e-9][epoch], strict=True):
+            between = average - before / 8 - last / 2  # 3/8 of two steps that lie between
+            assert np.abs(between / 0.375 - last).max() < 0.3
+            assert np.abs(average - last).max() > 0
 
 
 def test_training_stops_and_keeps_the_best_epoch(tmp_path: Path):
@@ -114,3 +146,16 @@ def test_smoothed_loss_is_that_of_one_hot_targets(smoothing: float):
     expected = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
     loss = SmoothedCrossentropy(smoothing)(labels, logits)
     assert float(loss) == pytest.approx(float(expected(np.eye(3, dtype=np.float32)[labels], logits)), rel=1e-5)
+
+
+def test_mixed_labels_are_shares_of_classes():
+    """Shares of classes give the loss that Keras' own gives, smoothed or not; right is the class with the larger share."""
+    logits = GENERATOR.normal(size=(4, 3)).astype(np.float32)
+    shares = np.array([[0.7, 0.3, 0], [0, 1, 0], [0.1, 0, 0.9], [0, 0.4, 0.6]], dtype=np.float32)
+    expected = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
+    assert float(SmoothedCrossentropy(0.1)(shares, logits)) == pytest.approx(float(expected(shares, logits)), rel=1e-5)
+    right = keras.ops.convert_to_numpy(largest_share_accuracy(shares, logits))
+    np.testing.assert_array_equal(right, (logits.argmax(axis=1) == [0, 1, 2, 2]).astype(np.float32))
+    np.testing.assert_array_equal(
+        right, keras.ops.convert_to_numpy(largest_share_accuracy(np.array([0, 1, 2, 2]), logits))
+    )

@@ -1,5 +1,7 @@
 """Recipes: the shipped ones, their file, their overrides."""
 
+import dataclasses
+
 import pytest
 
 from aisle_training.recipes.recipe import Recipe
@@ -18,9 +20,9 @@ def test_epochs_are_set_for_all_networks():
     """`with_epochs` changes the epochs of all three networks and nothing else."""
     recipe = load_recipe("fashion")
     short = recipe.with_epochs(1)
-    assert {short.image.schedule.epochs, short.title.schedule.epochs, short.fusion.schedule.epochs} == {1}
+    assert {part.schedule.epochs for part in (*short.modalities.values(), short.fusion)} == {1}
     assert short.with_epochs(7) == recipe.with_epochs(7)
-    assert short.image.schedule.learning_rate == recipe.image.schedule.learning_rate
+    assert short.modalities["image"].schedule.learning_rate == recipe.modalities["image"].schedule.learning_rate
 
 
 def test_unknown_recipe_is_told_which_there_are():
@@ -29,8 +31,47 @@ def test_unknown_recipe_is_told_which_there_are():
         load_recipe("fashoin")
 
 
-@pytest.mark.parametrize("text", ["{}", "not JSON", '{"name": "x", "image": {}, "title": {}, "fusion": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "not JSON",
+        '{"name": "x", "image": {}, "title": {}, "fusion": {}}',
+        '{"name": "x", "modalities": {"sound": {"kind": "sound"}}, "fusion": {}}',
+        "[]",
+    ],
+)
 def test_other_files_are_no_recipe(text: str):
     """A file that is no recipe of this version is refused by name, not by a KeyError."""
     with pytest.raises(ValueError, match="no recipe of this version"):
         Recipe.from_json(text)
+
+
+def test_modalities_are_chosen():
+    """A recipe is cut down to some of its modalities, in its own order, and is refused any that it does not have."""
+    recipe = load_recipe("tiny")
+    assert list(recipe.with_modalities(["title", "image"]).modalities) == ["image", "title"]
+    titles = recipe.with_modalities(["title"])
+    assert titles.classifiers == ("title_classifier",)
+    assert recipe.classifiers == ("image_classifier", "title_classifier", "fusion_classifier")
+    assert Recipe.from_json(titles.to_json()) == titles
+    with pytest.raises(ValueError, match="'tiny' has no modality sound, expected some of image, title"):
+        recipe.with_modalities(["title", "sound"])
+    with pytest.raises(ValueError, match="has no modalities"):
+        recipe.with_modalities([])
+
+
+@pytest.mark.parametrize("name", ["Title", "fusion", "product", "a b", "../x", ""])
+def test_names_that_models_cannot_have(name: str):
+    """A modality whose name cannot be that of its models is refused."""
+    recipe = load_recipe("tiny")
+    with pytest.raises(ValueError, match="expected small letters"):
+        dataclasses.replace(recipe, modalities={name: recipe.modalities["title"]})
+
+
+def test_pictures_have_one_name():
+    """Pictures are the modality "image" and nothing else is, for the served models know them by this name."""
+    recipe = load_recipe("tiny")
+    for name, kind in (("image", "title"), ("photo", "image")):
+        with pytest.raises(ValueError, match="images are named 'image'"):
+            dataclasses.replace(recipe, modalities={name: recipe.modalities[kind]})

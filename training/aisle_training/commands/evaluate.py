@@ -30,6 +30,7 @@ def evaluate(run: Path, catalogue_folder: Path | None) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from aisle_training.catalogue.catalogue import Catalogue
     from aisle_training.catalogue.errors import CatalogueError
+    from aisle_training.commands.progress import progress_bar
     from aisle_training.evaluate import evaluate as evaluate_run
     from aisle_training.report import draw_confusion_matrix, format_table
     from aisle_training.runs import RunFolder
@@ -39,14 +40,7 @@ def evaluate(run: Path, catalogue_folder: Path | None) -> None:
     folder = RunFolder(run)
     try:
         catalogue = Catalogue.open(catalogue_folder or Path(folder.data()["catalogue"]))
-        with click.progressbar(length=1, label="Decoding pictures", show_pos=True) as bar:
-
-            def show(done: int, wanted: int) -> None:
-                bar.length = wanted
-                bar.update(done - bar.pos)
-                if done == wanted:
-                    bar.render_finish()
-
+        with progress_bar("Decoding pictures") as show:
             evaluation = evaluate_run(folder, catalogue, show)
     except (ValueError, CatalogueError) as error:
         raise click.ClickException(str(error)) from error

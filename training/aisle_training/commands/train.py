@@ -1,4 +1,4 @@
-"""`aisle train`: train the three classifiers of a recipe on a catalogue."""
+"""`aisle train`: train the classifiers of a recipe on a catalogue."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     show_default=True,
     help="What the image network starts from: none, imagenet (downloaded by Keras), or a Keras weights file.",
 )
+@click.option("--modalities", help="Which of the recipe's to train, such as: title  or: image,title  [default: all]")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs for each network, instead of the recipe's.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of all that is drawn, instead of the recipe's.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
@@ -39,15 +40,18 @@ def train(
     split_path: Path | None,
     output: Path,
     weights: str,
+    modalities: str | None,
     epochs: int | None,
     seed: int | None,
     resume: bool,
 ) -> None:
     """Train the image, title and fusion classifier of RECIPE ("fashion", "tiny") on a catalogue.
 
+    What no product of the catalogue has is left out, with its classifier; from one modality nothing is fused.
     The run folder keeps the classifiers, their tokenizer, labels and calibration, the recipe and the split, a history
     of each training, and logs for TensorBoard (tensorboard --logdir RUN/logs).
     """
+    from aisle_training.commands.progress import progress_bar
     from aisle_training.recipes.registry import load_recipe
 
     try:
@@ -56,6 +60,11 @@ def train(
         raise click.BadParameter(str(error), param_hint="RECIPE") from error
     if weights not in ("none", "imagenet") and not Path(weights).is_file():
         raise click.BadParameter(f"{weights!r} is no file, nor none or imagenet", param_hint="--weights")
+    if modalities is not None:
+        try:
+            numbers = numbers.with_modalities(name.strip() for name in modalities.split(","))
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--modalities") from error
     if epochs is not None:
         numbers = numbers.with_epochs(epochs)
     if seed is not None:
@@ -77,14 +86,7 @@ def train(
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     logging.getLogger("absl").setLevel(logging.WARNING)
     try:
-        with click.progressbar(length=1, label="Decoding pictures", show_pos=True) as bar:
-
-            def show(done: int, wanted: int) -> None:
-                bar.length = wanted
-                bar.update(done - bar.pos)
-                if done == wanted:
-                    bar.render_finish()
-
+        with progress_bar("Decoding pictures") as show:
             train_run(
                 numbers,
                 Catalogue.open(catalogue_folder),

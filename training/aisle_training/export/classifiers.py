@@ -1,8 +1,8 @@
-"""The tensors of the three classifiers: what a Keras model must take and give to be served."""
+"""The tensors of the classifiers: what a Keras model must take and give to be served."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,17 +15,10 @@ from aisle_training.export.errors import ExportError
 Tensors = Mapping[str, npt.NDArray[Any]]
 Network = Callable[[Tensors], dict[str, npt.NDArray[Any]]]
 
-# Names of tensors are a public interface: clients, ensembles and other people's configurations spell them.
-INPUT_NAMES: Final = {
-    "image_classifier": ("PIXELS",),
-    "title_classifier": ("TOKEN_IDS",),
-    "fusion_classifier": ("IMAGE_EMBEDDING", "TITLE_EMBEDDING", "IMAGE_PRESENT", "TITLE_PRESENT"),
-}
-OUTPUT_NAMES: Final = {
-    "image_classifier": ("EMBEDDING", "PROBABILITIES"),
-    "title_classifier": ("EMBEDDING", "PROBABILITIES"),
-    "fusion_classifier": ("PROBABILITIES",),
-}
+# What the classifier of one modality gives. Names of tensors are a public interface: clients, ensembles and other
+# people's configurations spell them.
+EMBEDDING_AND_PROBABILITIES: Final = ("EMBEDDING", "PROBABILITIES")
+PROBABILITIES: Final = ("PROBABILITIES",)
 
 
 @dataclass(frozen=True)
@@ -52,35 +45,46 @@ class Classifier:
     """A trained Keras network and its tensors.
 
     Attributes:
-        name: One of the keys of `INPUT_NAMES`.
+        name: Of the model, `title_classifier`.
         model: The Keras model; its outputs are a dictionary.
-        inputs: In the order of `INPUT_NAMES`.
-        outputs: In the order of `OUTPUT_NAMES`.
+        inputs: In the order of the configuration.
+        outputs: Likewise.
+        highest: The highest number that an input of integers may hold.
     """
 
     name: str
     model: Any
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    highest: int = 1
 
     @classmethod
-    def of(cls, name: str, model: Any) -> Classifier:
+    def of(
+        cls, name: str, model: Any, input_names: Sequence[str], output_names: Sequence[str], highest: int = 1
+    ) -> Classifier:
         """Read the tensors off a Keras model.
 
+        Args:
+            name: Of the model.
+            model: The Keras model.
+            input_names: What its inputs must be named, in the order of the configuration.
+            output_names: What its outputs must be named, likewise.
+            highest: The highest number that an input of integers may hold.
+
         Raises:
-            ExportError: Its tensors are not named as a classifier of this name must name them, or have a size that is
-                not fixed.
+            ExportError: Its tensors are named otherwise, or have a size that is not fixed.
         """
         inputs = {tensor.name: tensor for tensor in model.inputs}
         outputs = model.output if isinstance(model.output, dict) else {}
-        for kind, tensors, names in (("inputs", inputs, INPUT_NAMES[name]), ("outputs", outputs, OUTPUT_NAMES[name])):
+        for kind, tensors, names in (("inputs", inputs, input_names), ("outputs", outputs, output_names)):
             if set(tensors) != set(names):
                 raise ExportError(f"{name} has {kind} {sorted(tensors)}, expected {sorted(names)}")
         return cls(
             name,
             model,
-            tuple(_spec(name, tensor, inputs[tensor]) for tensor in INPUT_NAMES[name]),
-            tuple(_spec(name, tensor, outputs[tensor]) for tensor in OUTPUT_NAMES[name]),
+            tuple(_spec(name, tensor, inputs[tensor]) for tensor in input_names),
+            tuple(_spec(name, tensor, outputs[tensor]) for tensor in output_names),
+            highest,
         )
 
     def call(self, tensors: Mapping[str, Any]) -> dict[str, Any]:

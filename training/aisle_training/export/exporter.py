@@ -1,39 +1,41 @@
-"""Export a run: three networks, two preprocessors and three ensembles, checked before anything is put in place."""
+"""Export a run: its networks, a preprocessor for each modality, and ensembles, checked before anything is put in place."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from aisle_training import preprocessing
-from aisle_training.export.classifiers import INPUT_NAMES, Classifier, Network
+from aisle_training.export.classifiers import (
+    EMBEDDING_AND_PROBABILITIES,
+    PROBABILITIES,
+    Classifier,
+    Network,
+)
 from aisle_training.export.configurations import (
     MODEL_FILES,
     classifier_config,
     config_text,
     ensemble_configs,
-    image_preprocess_config,
-    title_preprocess_config,
+    fusion_input_names,
+    model_comments,
+    preprocess_config,
 )
 from aisle_training.export.errors import ExportError
+from aisle_training.export.golden import GOLDEN, draw_products, golden_rows, write_golden
 from aisle_training.export.onnx_file import open_onnx, write_onnx
 from aisle_training.export.parity import check_parity
 from aisle_training.export.repository import install_model, size_bytes, write_model
 from aisle_training.export.savedmodel import open_savedmodel, write_savedmodel
-from aisle_training.preprocessing.titles import TitleTokenizer
+from aisle_training.modalities.encoder import Encoder
+from aisle_training.modalities.registry import create_encoders
+from aisle_training.recipes.recipe import FUSION, AttributeRecipe
 from aisle_training.runs import RunFolder
 
-# What each python model is made of: these files of `preprocessing`, the first of them as `model.py`.
-_PREPROCESS_FILES: Final = {
-    "image_preprocess": ("image_preprocess.py", "images.py", "product_rows.py", "title_normalization.py"),
-    "title_preprocess": ("title_preprocess.py", "titles.py", "product_rows.py", "title_normalization.py"),
-}
 _WRITERS: Final[dict[str, Callable[[Classifier, Path], None]]] = {"onnx": write_onnx, "savedmodel": write_savedmodel}
 _OPENERS: Final[dict[str, Callable[[Path], Network]]] = {"onnx": open_onnx, "savedmodel": open_savedmodel}
 
@@ -84,36 +86,37 @@ def export_run(
         raise ExportError(f"the version is {version}, expected 1 or more")
     _require_tensorflow()
     recipe, labels = run.recipe(), run.labels()
-    classifiers = {name: Classifier.of(name, run.load_classifier(name)) for name in INPUT_NAMES}
+    encoders = create_encoders(recipe, run.path)
+    classifiers = _load_classifiers(run, encoders)
     for name, classifier in classifiers.items():
         if classifier.dims_of("PROBABILITIES") != (len(labels),):
             raise ExportError(
                 f"{name} gives {classifier.dims_of('PROBABILITIES')[0]} probabilities, but the run has {len(labels)} labels"
             )
-    token_ids = classifiers["title_classifier"].inputs[0]
-    tokenizer = TitleTokenizer.load(run.tokenizer_path, token_ids.dims[0])
+    comments = model_comments(encoders)
     with tempfile.TemporaryDirectory(prefix="aisle-export-") as folder:
         staged = Path(folder)
         differences: dict[str, float] = {}
         for name, classifier in classifiers.items():
-            text = config_text(classifier_config(classifier, file_format))
+            text = config_text(classifier_config(classifier, file_format), comments[name])
             path = write_model(staged, name, version, text, labels=run.labels_path) / MODEL_FILES[file_format]
             _WRITERS[file_format](classifier, path)
-            exported = _OPENERS[file_format](path)
-            differences[name] = check_parity(classifier, exported, highest_token_id=tokenizer.vocabulary_size - 1)
-        _write_preprocessors(staged, version, classifiers, run)
-        data = json.loads(run.data_path.read_text(encoding="utf-8"))
+            differences[name] = check_parity(classifier, _OPENERS[file_format](path))
+        for encoder in encoders:
+            array = classifiers[encoder.classifier].inputs[0]
+            config = preprocess_config(encoder, encoders, array)
+            _write_preprocessor(staged, version, encoder, config_text(config, comments[config.name]))
         parameters = {
             **_aisle_version(),
             "recipe": recipe.name,
-            "catalogue_sha256": data["catalogue_sha256"],
-            "picture_size": str(recipe.image.picture_size),
-            "title_length": str(recipe.title.length),
+            "catalogue_sha256": run.data()["catalogue_sha256"],
+            **{key: value for encoder in encoders for key, value in encoder.parameters.items()},
         }
-        for config in ensemble_configs(len(labels), parameters):
-            version_folder = write_model(staged, config.name, version, config_text(config), labels=run.labels_path)
+        for config in ensemble_configs(encoders, len(labels), parameters):
+            text = config_text(config, comments[config.name])
             # An ensemble's version is an empty folder, which git would not keep.
-            (version_folder / ".gitkeep").touch()
+            (write_model(staged, config.name, version, text, labels=run.labels_path) / ".gitkeep").touch()
+        _write_golden_files(staged, encoders, classifiers, labels)
         names = sorted(path.name for path in staged.iterdir())
         for name in names:
             on_model(ExportedModel(name, size_bytes(staged / name), differences.get(name)))
@@ -122,18 +125,43 @@ def export_run(
             install_model(staged, repository, name)
 
 
-def _write_preprocessors(staged: Path, version: int, classifiers: dict[str, Classifier], run: RunFolder) -> None:
-    """Write the two python models from the very files that training imports."""
-    source = Path(next(iter(preprocessing.__path__)))
-    configs = {
-        "image_preprocess": image_preprocess_config(classifiers["image_classifier"].inputs[0]),
-        "title_preprocess": title_preprocess_config(classifiers["title_classifier"].inputs[0]),
+def _load_classifiers(run: RunFolder, encoders: Sequence[Encoder]) -> dict[str, Classifier]:
+    """Load the classifiers of all modalities, and fusion where there are several, by the names of their models."""
+    classifiers = {
+        name: Classifier.of(
+            name,
+            run.load_classifier(name),
+            [encoder.array_name],
+            EMBEDDING_AND_PROBABILITIES,
+            encoder.highest,
+        )
+        for encoder in encoders
+        for name in [encoder.classifier]
     }
-    for name, (model, *modules) in _PREPROCESS_FILES.items():
-        files = [source / module for module in modules]
-        version_folder = write_model(staged, name, version, config_text(configs[name]), files=files)
-        shutil.copyfile(source / model, version_folder / "model.py")
-    shutil.copyfile(run.tokenizer_path, staged / "title_preprocess" / str(version) / "tokenizer.json")
+    if len(encoders) > 1:
+        model = run.load_classifier(FUSION)
+        classifiers[FUSION] = Classifier.of(FUSION, model, fusion_input_names(encoders), PROBABILITIES)
+    return classifiers
+
+
+def _write_preprocessor(staged: Path, version: int, encoder: Encoder, text: str) -> None:
+    """Write the python model of a modality from the very files that training imports."""
+    files = encoder.preprocess_files()
+    version_folder = write_model(staged, f"{encoder.name}_preprocess", version, text, files=files.modules)
+    shutil.copyfile(files.model, version_folder / "model.py")
+    for name, path in files.data.items():
+        shutil.copyfile(path, version_folder / name)
+
+
+def _write_golden_files(
+    staged: Path, encoders: Sequence[Encoder], classifiers: dict[str, Classifier], labels: Sequence[tuple[str, ...]]
+) -> None:
+    recipes = [encoder.recipe for encoder in encoders]
+    attributes = [recipe.attribute for recipe in recipes if isinstance(recipe, AttributeRecipe)]
+    with tempfile.TemporaryDirectory(prefix="aisle-golden-") as folder:
+        products = draw_products(labels, attributes, Path(folder))
+        for name, rows in golden_rows(encoders, classifiers, products).items():
+            write_golden(staged / name / GOLDEN, rows)
 
 
 def _aisle_version() -> dict[str, str]:

@@ -15,13 +15,12 @@ MAXIMUM_DIFFERENCE: Final = 1e-4
 BATCH_SIZES: Final = (1, 5)
 
 
-def check_parity(classifier: Classifier, exported: Network, *, highest_token_id: int = 1) -> float:
+def check_parity(classifier: Classifier, exported: Network) -> float:
     """Hold an exported network against its Keras network, on drawn inputs in batches of 1 and 5.
 
     Args:
         classifier: The Keras network.
         exported: What was written, opened by the runtime that will serve it.
-        highest_token_id: Token ids are drawn from 0 to this one.
 
     Returns:
         The largest difference of two probabilities.
@@ -33,7 +32,7 @@ def check_parity(classifier: Classifier, exported: Network, *, highest_token_id:
     random = np.random.default_rng(0)
     worst = 0.0
     for rows in BATCH_SIZES:
-        inputs = {spec.name: _drawn(spec, rows, random, highest_token_id) for spec in classifier.inputs}
+        inputs = {spec.name: _drawn(spec, rows, random, classifier.highest) for spec in classifier.inputs}
         expected = {name: np.asarray(output) for name, output in classifier.call(inputs).items()}
         outputs = exported(inputs)
         if set(outputs) != set(expected):
@@ -62,11 +61,11 @@ def _difference(classifier: str, spec: TensorSpec, outputs: Tensors, expected: T
     return float(np.abs(output - other).max())
 
 
-def _drawn(spec: TensorSpec, rows: int, random: np.random.Generator, highest_token_id: int) -> npt.NDArray[Any]:
-    """Draw a batch of one input: any pixels, token ids that exist, flags of both kinds, embeddings around zero."""
+def _drawn(spec: TensorSpec, rows: int, random: np.random.Generator, highest: int) -> npt.NDArray[Any]:
+    """Draw a batch of one input: numbers that exist, flags of both kinds, embeddings around zero."""
     shape, dtype = (rows, *spec.dims), spec.zeros(1).dtype
     if spec.name.endswith("_PRESENT"):
         return random.integers(0, 2, shape).astype(dtype)
     if dtype.kind == "f":
         return random.normal(size=shape).astype(dtype)
-    return random.integers(0, 256 if spec.datatype == "UINT8" else highest_token_id + 1, shape).astype(dtype)
+    return random.integers(0, highest + 1, shape).astype(dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from aisle_training.models.image_networks import build_image_network
 from aisle_training.models.temperature import TemperatureSoftmax
@@ -25,6 +25,8 @@ class ImageClassifier(keras.Model):  # type: ignore[misc]
         width: Multiplies the number of channels of the network.
         dropout: Fraction of the embedding that is dropped in training, before the logits.
         weights: What the network starts from, see `build_image_network`; not part of the saved configuration.
+        flip_average: Whether a picture and its mirror image are both looked at, and the mean of their embeddings (so
+            also of their logits, which are linear in them) is what counts. The part that is trained looks at one.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class ImageClassifier(keras.Model):  # type: ignore[misc]
         width: float = 1.0,
         dropout: float = 0.2,
         weights: str | None = None,
+        flip_average: bool = False,
         **kwargs: Any,
     ) -> None:
         # === Layers ===
@@ -47,7 +50,13 @@ class ImageClassifier(keras.Model):  # type: ignore[misc]
         # === Functional Model ===
         pixels = keras.Input((picture_size, picture_size, 3), dtype="uint8", name="PIXELS")
         embedding = image_network(rescaling(pixels))
-        logits = classification(embedding_dropout(embedding))
+        trained_logits = logits = classification(embedding_dropout(embedding))
+        if flip_average:
+            # As one batch of twice the rows: the graph stays as small as it was.
+            both = ops.concatenate([pixels, pixels[:, :, ::-1]], axis=0)
+            embeddings = image_network(rescaling(both))
+            embedding = ops.mean(ops.reshape(embeddings, (2, -1, embeddings.shape[-1])), axis=0)
+            logits = classification(embedding)
         outputs = {"EMBEDDING": embedding, "PROBABILITIES": temperature_softmax(logits)}
         super().__init__(inputs=pixels, outputs=outputs, **{"name": "image_classifier", **kwargs})
 
@@ -57,13 +66,15 @@ class ImageClassifier(keras.Model):  # type: ignore[misc]
         self.network = network
         self.width = width
         self.dropout = dropout
+        self.flip_average = flip_average
         self.image_network = image_network
         self.temperature_softmax = temperature_softmax
         self.embedding_size = int(embedding.shape[-1])
+        self._trained_logits = trained_logits
 
     def logits_model(self) -> Any:
         """Give the part that is trained: `PIXELS` -> logits [rows, classes]; it shares its layers with this model."""
-        return keras.Model(self.input, self.get_layer("logits").output, name="image_classifier_logits")
+        return keras.Model(self.input, self._trained_logits, name="image_classifier_logits")
 
     def set_temperature(self, temperature: float) -> None:
         """Set the temperature of the probabilities."""
@@ -78,6 +89,7 @@ class ImageClassifier(keras.Model):  # type: ignore[misc]
             "network": self.network,
             "width": self.width,
             "dropout": self.dropout,
+            "flip_average": self.flip_average,
         }
 
     @classmethod

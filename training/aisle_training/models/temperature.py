@@ -8,6 +8,7 @@ Source: Guo et al., "On Calibration of Modern Neural Networks", 2017.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -36,25 +37,30 @@ class PresenceTemperatureSoftmax(keras.layers.Layer):  # type: ignore[misc]
     """
 
     def build(self, input_shape: Any) -> None:
-        """Make the temperatures [image present, title present], all 1 until they are set."""
-        self.temperatures = self.add_weight(name="temperatures", shape=(2, 2), initializer="ones", trainable=False)
+        """Make a temperature for each set of inputs, all 1 until they are set; see `mask_number`."""
+        inputs = len(input_shape) - 1
+        self.temperatures = self.add_weight(
+            name="temperatures", shape=(2**inputs,), initializer="ones", trainable=False
+        )
 
-    def call(self, inputs: tuple[Any, Any, Any]) -> Any:
+    def call(self, inputs: Sequence[Any]) -> Any:
         """Turn logits into probabilities.
 
         Args:
-            inputs: Logits [rows, classes], and two flags [rows, 1], 1 where the picture and the title are present.
+            inputs: Logits [rows, classes], and for each input flags [rows, 1], 1 where it is present.
 
         Returns:
             Probabilities [rows, classes].
         """
-        logits, image_present, title_present = inputs
-        image = ops.where(image_present > 0.5, 1.0, 0.0)
-        title = ops.where(title_present > 0.5, 1.0, 0.0)
-        by_title = (1.0 - title) * self.temperatures[:, 0] + title * self.temperatures[:, 1]
-        temperature = (1.0 - image) * by_title[:, :1] + image * by_title[:, 1:]
-        return ops.softmax(logits / temperature, axis=-1)
+        logits, *flags = inputs
+        number = sum(ops.where(flag > 0.5, mask_number([place]), 0) for place, flag in enumerate(flags))
+        return ops.softmax(logits / ops.take(self.temperatures, number), axis=-1)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Give the shape of the logits, which is that of the probabilities."""
         return input_shape[0]
+
+
+def mask_number(places: Iterable[int]) -> int:
+    """Number a set of inputs, given by their places from 0: each set has its own number."""
+    return sum(1 << place for place in places)

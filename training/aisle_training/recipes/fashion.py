@@ -22,23 +22,25 @@ To expect on the test split (one run, seed 0; the standard error of an accuracy 
 So a linear model on the titles is as good as the title network, and pictures add next to nothing where there is a title.
 """
 
-from aisle_training.recipes.recipe import FusionRecipe, ImageRecipe, Recipe, Schedule, TitleRecipe
+from aisle_training.recipes.recipe import FusionRecipe, ImageRecipe, Recipe, Schedule, TextRecipe
 
 RECIPE = Recipe(
     name="fashion",
-    minimum_pictures=100,
-    image=ImageRecipe(
-        schedule=Schedule(
-            epochs=6,
-            batch_size=64,
-            learning_rate=1e-3,
-            warmup_epochs=0.5,
-            weight_decay=0.02,
-            label_smoothing=0.05,
+    minimum_products=100,
+    modalities={
+        "image": ImageRecipe(
+            schedule=Schedule(
+                epochs=6,
+                batch_size=64,
+                learning_rate=1e-3,
+                warmup_epochs=0.5,
+                weight_decay=0.02,
+                label_smoothing=0.05,
+            ),
         ),
-    ),
-    title=TitleRecipe(
-        schedule=Schedule(epochs=12, batch_size=128, learning_rate=2e-3, weight_decay=0.02, label_smoothing=0.05),
-    ),
+        "title": TextRecipe(
+            schedule=Schedule(epochs=12, batch_size=128, learning_rate=2e-3, weight_decay=0.02, label_smoothing=0.05),
+        ),
+    },
     fusion=FusionRecipe(schedule=Schedule(epochs=6, batch_size=256, learning_rate=3e-4, weight_decay=0.02)),
 )

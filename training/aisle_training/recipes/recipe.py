@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Final
+
+# The name of the classifier over all modalities.
+FUSION: Final = "fusion_classifier"
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,9 @@ class Schedule:
         weight_decay: Of AdamW.
         label_smoothing: Probability that is taken from the true class and spread over all.
         patience: Epochs without a better validation accuracy after which training stops.
+        ema_momentum: Share of the old in a running average of the weights, renewed at each step; the average is what is
+            validated, kept and exported. 0 for none. It begins at the first step's weights, so 0.999 takes some 3,000
+            steps to forget them.
     """
 
     epochs: int
@@ -33,11 +41,25 @@ class Schedule:
     weight_decay: float = 0.01
     label_smoothing: float = 0.0
     patience: int = 3
+    ema_momentum: float = 0.0
 
 
 @dataclass(frozen=True)
-class ImageRecipe:
-    """The image classifier.
+class ModalityRecipe:
+    """What one modality is read and learnt with: the base of a dataclass for each kind of modality.
+
+    Attributes:
+        kind: What `recipe.json` calls it. Another kind is another subclass, and an encoder: see `modalities`.
+        schedule: How the modality's classifier is trained.
+    """
+
+    kind: ClassVar[str]
+    schedule: Schedule
+
+
+@dataclass(frozen=True)
+class ImageRecipe(ModalityRecipe):
+    """The picture of a product. Its modality is named "image".
 
     Attributes:
         schedule: How it is trained.
@@ -47,34 +69,42 @@ class ImageRecipe:
         dropout: Fraction of the embedding dropped in training.
         flip: Whether half of the training pictures are mirrored left to right.
         shift: Training pictures are shifted by up to so many pixels each way; the edge is repeated.
+        mixup: Alpha of the Beta distribution from which the share of each training picture in its mixture with another
+            is drawn; 0 for pictures as they are.
+        flip_average: Whether the trained classifier answers with the mean for a picture and its mirror image, in twice
+            the time. Training is the same with and without.
     """
 
-    schedule: Schedule
+    kind: ClassVar[str] = "image"
     picture_size: int = 96
     network: str = "mobilenet_v2"
     width: float = 1.0
     dropout: float = 0.2
     flip: bool = True
     shift: int = 6
+    mixup: float = 0.0
+    flip_average: bool = False
 
 
 @dataclass(frozen=True)
-class TitleRecipe:
-    """The title classifier.
+class TextRecipe(ModalityRecipe):
+    """A text of a product.
 
     Attributes:
         schedule: How it is trained.
+        field: The text, "title" or "description".
         vocabulary_size: Token ids that the tokenizer may use, at most.
-        length: Tokens of a title, padded or cut.
+        length: Tokens of a text, padded or cut.
         network: One of `title_networks.TITLE_NETWORKS`.
         token_size: Size of a subword's vector.
         filters: See `build_title_network`.
         embedding_size: Size of the embedding.
         dropout: Fraction dropped in training, in the network and before the logits.
-        token_dropout: Fraction of the tokens of a training title that are taken out, anew in every epoch.
+        token_dropout: Fraction of the tokens of a training text that are taken out, anew in every epoch.
     """
 
-    schedule: Schedule
+    kind: ClassVar[str] = "text"
+    field: str = "title"
     vocabulary_size: int = 8000
     length: int = 32
     network: str = "subwords"
@@ -86,22 +116,39 @@ class TitleRecipe:
 
 
 @dataclass(frozen=True)
+class AttributeRecipe(ModalityRecipe):
+    """An attribute that takes one of many values, such as the brand. Values share a vector where their hashes meet.
+
+    Attributes:
+        schedule: How it is trained.
+        attribute: Its name in the catalogue.
+        buckets: Values are hashed to so many numbers.
+        embedding_size: Size of the embedding.
+        dropout: Fraction of the embedding dropped in training.
+    """
+
+    kind: ClassVar[str] = "attribute"
+    attribute: str = "brand"
+    buckets: int = 4096
+    embedding_size: int = 32
+    dropout: float = 0.2
+
+
+@dataclass(frozen=True)
 class FusionRecipe:
-    """The fusion classifier.
+    """The fusion classifier, which is trained where there are two modalities or more.
 
     Attributes:
         schedule: How it is trained.
         hidden_size: Units of the hidden layer.
         dropout: Fraction dropped in training before each layer.
-        image_missing: Fraction of the rows that are trained without their picture.
-        title_missing: Fraction of the rows that are trained without their title.
+        missing: Fraction of the rows that are trained without some of what they have, never without all.
     """
 
     schedule: Schedule
     hidden_size: int = 256
     dropout: float = 0.4
-    image_missing: float = 0.25
-    title_missing: float = 0.25
+    missing: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -110,35 +157,71 @@ class Recipe:
 
     Attributes:
         name: What `aisle train` calls it.
-        minimum_pictures: Categories with fewer pictures in the catalogue are not learnt.
-        image: The image classifier.
-        title: The title classifier.
+        minimum_products: Categories with fewer products that have the first modality are not learnt.
+        modalities: What products are told by, by name. The name is that of the models (`title_classifier`) and, in
+            capitals, that of the tensors (`TITLE`).
         fusion: The fusion classifier.
         seed: Of everything that is drawn: initial weights, the order of rows, augmentation, dropout.
+
+    Raises:
+        ValueError: There are no modalities, or one has a name that its models and tensors cannot have.
     """
 
     name: str
-    minimum_pictures: int
-    image: ImageRecipe
-    title: TitleRecipe
+    minimum_products: int
+    modalities: dict[str, ModalityRecipe]
     fusion: FusionRecipe
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if not self.modalities:
+            raise ValueError("the recipe has no modalities, expected one or more")
+        for name, modality in self.modalities.items():
+            if not re.fullmatch("[a-z][a-z0-9_]*", name) or name in ("fusion", "product"):
+                raise ValueError(
+                    f"a modality is named {name!r}, expected small letters, digits and _, and not fusion or product"
+                )
+            if (name == "image") != isinstance(modality, ImageRecipe):
+                raise ValueError(
+                    f"the modality {name!r} is of the kind {modality.kind!r}, but images are named 'image'"
+                )
+
+    @property
+    def classifiers(self) -> tuple[str, ...]:
+        """The names of the classifiers, in the order in which they are trained."""
+        single = [f"{name}_classifier" for name in self.modalities]
+        return tuple([*single, FUSION] if len(single) > 1 else single)
+
     def with_epochs(self, epochs: int) -> Recipe:
-        """Give the same recipe with `epochs` epochs for each of its three networks."""
-        image, title, fusion = (
-            dataclasses.replace(part.schedule, epochs=epochs) for part in (self.image, self.title, self.fusion)
-        )
+        """Give the same recipe with `epochs` epochs for each of its networks."""
         return dataclasses.replace(
             self,
-            image=dataclasses.replace(self.image, schedule=image),
-            title=dataclasses.replace(self.title, schedule=title),
-            fusion=dataclasses.replace(self.fusion, schedule=fusion),
+            modalities={name: _with_epochs(modality, epochs) for name, modality in self.modalities.items()},
+            fusion=_with_epochs(self.fusion, epochs),
         )
+
+    def with_modalities(self, names: Iterable[str]) -> Recipe:
+        """Give the same recipe with no other modalities than these.
+
+        Raises:
+            ValueError: None of the recipe's modalities is left, or one is asked for that it does not have.
+        """
+        wanted = set(names)
+        if unknown := wanted - set(self.modalities):
+            raise ValueError(
+                f"the recipe {self.name!r} has no modality {', '.join(sorted(unknown))}, "
+                f"expected some of {', '.join(self.modalities)}"
+            )
+        kept = {name: modality for name, modality in self.modalities.items() if name in wanted}
+        return dataclasses.replace(self, modalities=kept)
 
     def to_json(self) -> str:
         """Write all numbers down; `from_json` reads them back."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        fields = dataclasses.asdict(self)
+        fields["modalities"] = {
+            name: {"kind": self.modalities[name].kind, **numbers} for name, numbers in fields["modalities"].items()
+        }
+        return json.dumps(fields, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
@@ -147,11 +230,22 @@ class Recipe:
         Raises:
             ValueError: `text` is no recipe of this version of Aisle.
         """
+        kinds = {kind.kind: kind for kind in ModalityRecipe.__subclasses__()}
         try:
             fields: dict[str, Any] = json.loads(text)
-            parts = {"image": ImageRecipe, "title": TitleRecipe, "fusion": FusionRecipe}
-            for key, part in parts.items():
-                fields[key] = part(**{**fields[key], "schedule": Schedule(**fields[key]["schedule"])})
+            fields["modalities"] = {
+                name: _with_schedule(kinds[numbers.pop("kind")], numbers)
+                for name, numbers in fields["modalities"].items()
+            }
+            fields["fusion"] = _with_schedule(FusionRecipe, fields["fusion"])
             return cls(**fields)
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(f"this is no recipe of this version of Aisle: {error}") from error
+
+
+def _with_epochs(part: Any, epochs: int) -> Any:
+    return dataclasses.replace(part, schedule=dataclasses.replace(part.schedule, epochs=epochs))
+
+
+def _with_schedule(part: type[Any], numbers: dict[str, Any]) -> Any:
+    return part(**{**numbers, "schedule": Schedule(**numbers["schedule"])})

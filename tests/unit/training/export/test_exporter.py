@@ -23,7 +23,8 @@ from aisle_training.recipes.tiny import RECIPE
 from aisle_training.runs import RunFolder
 from tests.support.untrained_run import LABELS, write_untrained_run
 
-CLASSES, SIZE, LENGTH = len(LABELS), RECIPE.image.picture_size, RECIPE.title.length
+CLASSES = len(LABELS)
+SIZE, LENGTH = RECIPE.modalities["image"].picture_size, RECIPE.modalities["title"].length
 IMAGE_EMBEDDING, TITLE_EMBEDDING = 64, 32
 
 # name -> (inputs, outputs), each name -> (data type, dims). A public interface.

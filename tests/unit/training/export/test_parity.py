@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aisle_training.export.classifiers import Classifier
+from aisle_training.export.classifiers import EMBEDDING_AND_PROBABILITIES, Classifier
 from aisle_training.export.errors import ExportError
 from aisle_training.export.parity import check_parity
 
@@ -39,7 +39,7 @@ class FakeTitleModel:
 
 
 MODEL = FakeTitleModel()
-CLASSIFIER = Classifier.of("title_classifier", MODEL)
+CLASSIFIER = Classifier.of("title_classifier", MODEL, ["TOKEN_IDS"], EMBEDDING_AND_PROBABILITIES, highest=9)
 
 
 def answer(tensors: Any) -> dict[str, np.ndarray]:
@@ -49,12 +49,12 @@ def answer(tensors: Any) -> dict[str, np.ndarray]:
 
 def test_same_answers_pass() -> None:
     """An export that answers like its network passes, with the difference that was found."""
-    assert check_parity(CLASSIFIER, answer, highest_token_id=9) == 0.0
+    assert check_parity(CLASSIFIER, answer) == 0.0
 
     def nearly(tensors: Any) -> dict[str, np.ndarray]:
         return answer(tensors) | {"PROBABILITIES": answer(tensors)["PROBABILITIES"] + np.float32(5e-5)}
 
-    assert check_parity(CLASSIFIER, nearly, highest_token_id=9) == pytest.approx(5e-5, rel=0.01)
+    assert check_parity(CLASSIFIER, nearly) == pytest.approx(5e-5, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -76,16 +76,21 @@ def test_same_answers_pass() -> None:
 def test_other_answers_fail(change: Any, problem: str) -> None:
     """An export with other numbers, names, datatypes or shapes fails, and the text says which."""
     with pytest.raises(ExportError, match=problem):
-        check_parity(CLASSIFIER, lambda tensors: change(answer(tensors)), highest_token_id=9)
+        check_parity(CLASSIFIER, lambda tensors: change(answer(tensors)))
 
 
 def test_tensors_with_other_names() -> None:
     """A network whose tensors are not named as the interface names them is not exported."""
     with pytest.raises(ExportError, match=r"outputs \['EMBEDDING', 'output_0'\], expected \['EMBEDDING', 'PROB"):
-        Classifier.of("title_classifier", FakeTitleModel(output="output_0"))
+        Classifier.of(
+            "title_classifier",
+            FakeTitleModel(output="output_0"),
+            ["TOKEN_IDS"],
+            EMBEDDING_AND_PROBABILITIES,
+        )
 
 
 def test_tensors_without_a_fixed_size() -> None:
     """A network that takes titles of any length is not exported: the configuration could not state its shape."""
     with pytest.raises(ExportError, match="TOKEN_IDS of title_classifier has shape"):
-        Classifier.of("title_classifier", FakeTitleModel(length=None))
+        Classifier.of("title_classifier", FakeTitleModel(length=None), ["TOKEN_IDS"], EMBEDDING_AND_PROBABILITIES)

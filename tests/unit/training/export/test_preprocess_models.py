@@ -15,7 +15,7 @@ from aisle_training.recipes.tiny import RECIPE
 from aisle_training.runs import RunFolder
 from tests.support.fake_python_backend import TritonError, loaded_model, request
 
-SIZE, LENGTH = RECIPE.image.picture_size, RECIPE.title.length
+SIZE, LENGTH = RECIPE.modalities["image"].picture_size, RECIPE.modalities["title"].length
 
 
 def picture(seed: int = 0, file_format: str = "JPEG") -> bytes:
@@ -29,16 +29,14 @@ def picture(seed: int = 0, file_format: str = "JPEG") -> bytes:
 @pytest.fixture(scope="module")
 def image_preprocess(onnx_repository: Path) -> Iterator[Any]:
     """The picture model, loaded from the repository."""
-    outputs = {"PIXELS": (SIZE, SIZE, 3), "IMAGE_PRESENT": (1,)}
-    with loaded_model(onnx_repository / "image_preprocess" / "1", outputs) as model:
+    with loaded_model(onnx_repository / "image_preprocess" / "1") as model:
         yield model
 
 
 @pytest.fixture(scope="module")
 def title_preprocess(onnx_repository: Path) -> Iterator[Any]:
     """The title model, loaded from the repository."""
-    outputs = {"TOKEN_IDS": (LENGTH,), "TITLE_PRESENT": (1,)}
-    with loaded_model(onnx_repository / "title_preprocess" / "1", outputs) as model:
+    with loaded_model(onnx_repository / "title_preprocess" / "1") as model:
         yield model
 
 
@@ -59,7 +57,9 @@ def test_token_ids_are_those_of_training(title_preprocess: Any, run: RunFolder) 
     (response,) = title_preprocess.execute([request(TITLE=[title.encode() for title in titles])])
     assert response.error is None
     assert response["TOKEN_IDS"].dtype == np.int32
-    assert (response["TOKEN_IDS"] == TitleTokenizer.load(run.tokenizer_path, LENGTH).encode(titles)).all()
+    assert (
+        response["TOKEN_IDS"] == TitleTokenizer.load(run.path / "title_tokenizer.json", LENGTH).encode(titles)
+    ).all()
     assert response["TITLE_PRESENT"].dtype == np.float32
     assert response["TITLE_PRESENT"].tolist() == [[1.0]] * 4
 
@@ -69,8 +69,9 @@ def test_shipped_code_is_that_of_training(onnx_repository: Path) -> None:
     source = Path(__file__).parents[4] / "training" / "aisle_training" / "preprocessing"
     shipped = sorted(onnx_repository.glob("*_preprocess/1/*.py"))
     assert len(shipped) == 8
+    models = {"image_preprocess": "image_preprocess.py", "title_preprocess": "text_preprocess.py"}
     for path in shipped:
-        original = source / (f"{path.parents[1].name}.py" if path.name == "model.py" else path.name)
+        original = source / (models[path.parents[1].name] if path.name == "model.py" else path.name)
         assert path.read_bytes() == original.read_bytes()
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from aisle_training.models.batch_norm import recalibrate_batch_norms
+from aisle_training.models.batch_norm import measure_batch_norms, recalibrate_batch_norms
 
 
 def folded_network() -> keras.Model:
@@ -46,3 +46,20 @@ def test_network_without_batch_norm_is_left_alone():
     pixels = keras.Input((8, 8, 3))
     network = keras.Model(pixels, layers.Conv2D(2, 3)(pixels))
     assert recalibrate_batch_norms(network, np.zeros((4, 8, 8, 3), dtype=np.float32)) == 0
+
+
+def test_measured_statistics_are_those_of_the_weights():
+    """Measured anew, the network says at inference what it says in training; what is frozen stays as it is."""
+    keras.utils.set_random_seed(0)
+    network = folded_network()
+    pixels = np.random.default_rng(0).normal(2.0, 3.0, (64, 8, 8, 3)).astype(np.float32)
+    in_training = keras.ops.convert_to_numpy(network(pixels, training=True))
+    assert np.abs(network.predict(pixels, verbose=0) - in_training).max() > 0.3
+    assert measure_batch_norms(network, pixels, batch_size=64) == 2
+    np.testing.assert_allclose(network.predict(pixels, verbose=0), in_training, atol=1e-3)
+
+    network.get_layer("first_norm").trainable = False
+    frozen = network.get_layer("first_norm").get_weights()
+    assert measure_batch_norms(network, pixels + 5.0) == 1
+    for before, after in zip(frozen, network.get_layer("first_norm").get_weights(), strict=True):
+        np.testing.assert_array_equal(after, before)

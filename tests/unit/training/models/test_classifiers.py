@@ -1,5 +1,7 @@
-"""The three classifiers as what is exported and served: names, shapes, types, and a file that gives the same again."""
+"""The classifiers as what is exported and served: names, shapes, types, and a file that gives the same again."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,43 @@ def test_image_classifier_is_saved_whole(tmp_path: Path, generator: np.random.Ge
     run.save_classifier("image_classifier", model)
     again = run.load_classifier("image_classifier").predict(pixels, verbose=0)
     np.testing.assert_allclose(again["PROBABILITIES"], outputs["PROBABILITIES"], rtol=1e-5)
+
+
+def test_flip_average_is_the_mean_of_two_looks(generator: np.random.Generator):
+    """With flip_average a picture and its mirror image get one answer: the mean of the embeddings of both."""
+    one = ImageClassifier(CLASSES, picture_size=16, network="convnet", width=0.25)
+    two = ImageClassifier(CLASSES, picture_size=16, network="convnet", width=0.25, flip_average=True)
+    two.set_weights(one.get_weights())
+    pixels = generator.integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    looks = [one.predict(view, verbose=0)["EMBEDDING"] for view in (pixels, pixels[:, :, ::-1])]
+    answer, mirrored = (two.predict(view, verbose=0) for view in (pixels, pixels[:, :, ::-1]))
+    assert np.abs(looks[0] - looks[1]).max() > 1e-3
+    np.testing.assert_allclose(answer["EMBEDDING"], (looks[0] + looks[1]) / 2, atol=1e-5)
+    for name, output in answer.items():
+        np.testing.assert_allclose(mirrored[name], output, atol=1e-5)
+    logits = [model.logits_model().predict(pixels, verbose=0) for model in (one, two)]
+    np.testing.assert_allclose(logits[1], logits[0], atol=1e-5)  # what is trained looks once
+
+
+def test_files_of_earlier_versions_are_loaded(tmp_path: Path, generator: np.random.Generator):
+    """A file that was written before an argument existed is loaded with the argument's default."""
+    model = ImageClassifier(CLASSES, picture_size=16, network="convnet", width=0.25)
+    run = RunFolder(tmp_path)
+    run.save_classifier("image_classifier", model)
+    path = run.classifier_path("image_classifier")
+    with zipfile.ZipFile(path) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    config = json.loads(entries["config.json"])
+    config["config"] = {
+        name: config["config"][name] for name in ("name", *["classes", "picture_size", "network", "width", "dropout"])
+    }
+    entries["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in entries.items():
+            file.writestr(name, content)
+    pixels = generator.integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    again = run.load_classifier("image_classifier").predict(pixels, verbose=0)
+    np.testing.assert_allclose(again["PROBABILITIES"], model.predict(pixels, verbose=0)["PROBABILITIES"], rtol=1e-5)
 
 
 def test_mobilenet_takes_other_picture_sizes():
@@ -95,7 +134,7 @@ def test_unknown_title_network_is_refused():
 @pytest.mark.parametrize("missing", ["IMAGE", "TITLE"])
 def test_missing_embedding_has_no_influence(missing: str, generator: np.random.Generator):
     """With its flag at 0, whatever stands in an embedding leaves the probabilities as they are, NaN included."""
-    model = FusionClassifier(CLASSES, image_embedding_size=6, title_embedding_size=4, hidden_size=8)
+    model = FusionClassifier(CLASSES, {"title": 4, "image": 6}, hidden_size=8)
     # Trained values: at the start the layers that follow are too plain to tell a leak from none.
     model.set_weights([generator.normal(1.0, 0.1, weight.shape) for weight in model.get_weights()])
     inputs = {
@@ -114,7 +153,7 @@ def test_missing_embedding_has_no_influence(missing: str, generator: np.random.G
 
 def test_fusion_temperature_is_set_for_its_inputs_alone(tmp_path: Path, generator: np.random.Generator):
     """The temperature for a missing title changes rows without a title and no others, also after saving."""
-    model = FusionClassifier(CLASSES, image_embedding_size=6, title_embedding_size=4, hidden_size=8)
+    model = FusionClassifier(CLASSES, {"title": 4, "image": 6}, hidden_size=8)
     inputs = {
         "IMAGE_EMBEDDING": generator.normal(size=(2, 6)).astype(np.float32),
         "TITLE_EMBEDDING": generator.normal(size=(2, 4)).astype(np.float32),
@@ -122,7 +161,7 @@ def test_fusion_temperature_is_set_for_its_inputs_alone(tmp_path: Path, generato
         "TITLE_PRESENT": np.array([[1], [0]], dtype=np.float32),
     }
     before = model.predict(inputs, verbose=0)["PROBABILITIES"]
-    model.set_temperature(50.0, image_present=True, title_present=False)
+    model.set_temperature(50.0, ["image"])
     run = RunFolder(tmp_path)
     run.save_classifier("fusion_classifier", model)
     after = run.load_classifier("fusion_classifier").predict(inputs, verbose=0)["PROBABILITIES"]
@@ -134,8 +173,8 @@ def test_fusion_starts_from_what_the_classifiers_know(generator: np.random.Gener
     """Untrained, fusion with one input missing is the other's classifier, and with both it multiplies their votes."""
     image = ImageClassifier(CLASSES, picture_size=32, network="convnet", width=0.25)
     title = TitleClassifier(CLASSES, vocabulary_size=50, length=12, token_size=8, filters=8, embedding_size=16)
-    fusion = FusionClassifier(CLASSES, image.embedding_size, title.embedding_size, hidden_size=8)
-    fusion.start_from(image, title)
+    fusion = FusionClassifier(CLASSES, {"image": image.embedding_size, "title": title.embedding_size}, hidden_size=8)
+    fusion.start_from({"image": image, "title": title})
     of_image = image.predict(generator.integers(0, 256, (3, 32, 32, 3), dtype=np.uint8), verbose=0)
     of_title = title.predict(generator.integers(1, 50, (3, 12), dtype=np.int32), verbose=0)
     product = of_image["PROBABILITIES"] * of_title["PROBABILITIES"]

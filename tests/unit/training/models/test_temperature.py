@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from aisle_training.models.temperature import PresenceTemperatureSoftmax, TemperatureSoftmax
+from aisle_training.models.temperature import PresenceTemperatureSoftmax, TemperatureSoftmax, mask_number
 
 LOGITS = np.array([[2.0, 0.0, -1.0], [0.5, 3.0, 1.0], [0.0, 0.0, 4.0]], dtype=np.float32)
 
@@ -32,9 +32,10 @@ def test_temperature_is_not_trained():
 def test_each_presence_has_its_temperature():
     """A row's temperature is that of the inputs which just this row has."""
     layer = PresenceTemperatureSoftmax()
-    image = np.array([[1], [1], [0]], dtype=np.float32)
-    title = np.array([[1], [0], [1]], dtype=np.float32)
-    layer([LOGITS, image, title])
-    layer.temperatures.assign([[7.0, 3.0], [2.0, 0.5]])
+    image, title, brand = np.array([[[1], [1], [0]], [[1], [0], [1]], [[0], [0], [1]]], dtype=np.float32)
+    layer([LOGITS, image, title, brand])
+    temperatures = np.full(8, 7.0)
+    temperatures[[mask_number([0, 1]), mask_number([0]), mask_number([1, 2])]] = 0.5, 2.0, 3.0
+    layer.temperatures.assign(temperatures)
     expected = softmax(LOGITS / np.array([[0.5], [2.0], [3.0]]))
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(layer([LOGITS, image, title])), expected, rtol=1e-5)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(layer([LOGITS, image, title, brand])), expected, rtol=1e-5)

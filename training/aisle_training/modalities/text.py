@@ -1,0 +1,109 @@
+"""A text of a product: its title, or its description."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aisle_training.batches import TitleBatches
+from aisle_training.catalogue.catalogue import Product
+from aisle_training.datasets import Labels, Progress, no_progress
+from aisle_training.modalities.encoder import Encoded, Encoder, PreprocessFiles
+from aisle_training.modalities.served_files import served_file
+from aisle_training.preprocessing.title_normalization import is_blank
+from aisle_training.preprocessing.titles import TitleTokenizer
+from aisle_training.recipes.recipe import TextRecipe
+
+
+class TextEncoder(Encoder):
+    """Texts as token ids, int32 [rows, length]. A blank text counts as missing."""
+
+    recipe: TextRecipe
+    recipe_type = TextRecipe
+    array_name = "TOKEN_IDS"
+    array_noun = "token ids"
+
+    def __init__(self, name: str, recipe: TextRecipe, folder: Path) -> None:
+        super().__init__(name, recipe, folder)
+        if recipe.field not in ("title", "description"):
+            raise ValueError(f"the text of {name!r} is the field {recipe.field!r}, expected title or description")
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Tokens of a text."""
+        return {f"{self.name}_length": str(self.recipe.length)}
+
+    @property
+    def highest(self) -> int:
+        """The highest token id."""
+        return self.tokenizer.vocabulary_size - 1
+
+    @property
+    def tokenizer_path(self) -> Path:
+        """Where the run keeps the tokenizer."""
+        return self._folder / f"{self.name}_tokenizer.json"
+
+    @cached_property
+    def tokenizer(self) -> TitleTokenizer:
+        """The tokenizer that `learn` has made."""
+        return TitleTokenizer.load(self.tokenizer_path, self.recipe.length)
+
+    def text(self, product: Product) -> str:
+        """Give a product's text."""
+        return product.title if self.recipe.field == "title" else product.description
+
+    def has(self, product: Product) -> bool:
+        """Say whether the text is not blank."""
+        return not is_blank(self.text(product))
+
+    def served_value(self, product: Product) -> bytes:
+        """Give the text in UTF-8."""
+        return self.text(product).encode()
+
+    def learn(self, products: Sequence[Product]) -> None:
+        """Train the tokenizer."""
+        if not self.tokenizer_path.is_file():
+            texts = [self.text(product) for product in products if self.has(product)]
+            TitleTokenizer.train(texts, self.recipe.vocabulary_size, self.recipe.length).save(self.tokenizer_path)
+
+    def encode(self, products: Sequence[Product], on_progress: Progress = no_progress) -> Encoded:
+        """Tokenize texts."""
+        token_ids = self.tokenizer.encode([self.text(product) for product in products])
+        # Whatever is legible has a token, be it that of the unknown.
+        return Encoded(token_ids, np.any(token_ids != 0, axis=1))
+
+    def build_classifier(self, classes: int, array: npt.NDArray[Any], seed: int, weights: str | None) -> Any:
+        """Build the classifier of this text."""
+        from aisle_training.models.title_classifier import TitleClassifier
+
+        numbers = self.recipe
+        return TitleClassifier(
+            classes,
+            self.tokenizer.vocabulary_size,
+            numbers.length,
+            numbers.network,
+            numbers.token_size,
+            numbers.filters,
+            numbers.embedding_size,
+            numbers.dropout,
+            name=self.classifier,
+        )
+
+    def batches(self, array: npt.NDArray[Any], labels: Labels, classes: int, seed: int) -> TitleBatches:
+        """Give token ids, some of them taken out."""
+        numbers = self.recipe
+        return TitleBatches(array, labels, numbers.schedule.batch_size, seed, token_dropout=numbers.token_dropout)
+
+    def preprocess_files(self) -> PreprocessFiles:
+        """The tokenizer."""
+        modules = ("titles.py", "product_rows.py", "title_normalization.py")
+        return PreprocessFiles(
+            served_file("text_preprocess.py"),
+            [served_file(name) for name in modules],
+            data={"tokenizer.json": self.tokenizer_path},
+        )
