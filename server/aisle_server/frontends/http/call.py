@@ -42,8 +42,8 @@ class HttpCall:
         """Have something done by `note_sent`."""
         self._when_sent.append(callback)
 
-    def note_sent(self) -> None:
-        """Say that the answer has been sent, or that there is none."""
+    async def note_sent(self) -> None:
+        """Say that the answer has been sent, or that there is none. A coroutine: a background task that is none runs in a thread."""
         for callback in self._when_sent:
             callback()
 

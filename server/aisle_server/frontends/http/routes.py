@@ -74,7 +74,7 @@ def inference_app(server: InferenceServer, servicer: InferenceServicer, options:
             answer = await while_connected(request, servicer.model_infer(message, call))
             response = await _inference_response(request, *encode_infer(answer, binary))
         except BaseException:
-            call.note_sent()
+            await call.note_sent()
             raise
         response.background = BackgroundTask(call.note_sent)
         return response
