@@ -64,6 +64,7 @@ def _message(tensor: Tensor) -> pb.ModelInferRequest:
     return message
 
 
+@settings(deadline=None)
 @given(_tensors())
 def test_raw_contents_survive_there_and_back(tensor: Tensor) -> None:
     """Of every datatype and shape, bit for bit, not-a-numbers included."""
@@ -75,6 +76,7 @@ def test_raw_contents_survive_there_and_back(tensor: Tensor) -> None:
     assert _is_same(output_array(pb.ModelInferResponse.FromString(response.SerializeToString())), tensor.data)
 
 
+@settings(deadline=None)
 @given(_tensors(_CONTENTS))
 def test_typed_contents_are_what_raw_contents_are(tensor: Tensor) -> None:
     """Every datatype that has typed contents: the model gets the same array."""
@@ -87,6 +89,7 @@ def test_typed_contents_are_what_raw_contents_are(tensor: Tensor) -> None:
     assert decoded.data.dtype == tensor.data.dtype
 
 
+@settings(deadline=None)
 @given(_tensors())
 def test_binary_tensors_over_http_survive_there_and_back(tensor: Tensor) -> None:
     """JSON in front, bytes behind: both ways, for every datatype."""

@@ -20,7 +20,9 @@ from tests.fuzz.grpc_calls import messages_of
 from tests.fuzz.vocabulary import json_junk
 
 _MESSAGES = messages_of(pb.ModelConfig.DESCRIPTOR)
-_MANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+_MANY = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 
 
 def _is_same(one: ModelConfig, other: ModelConfig) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aisle_server.latency_window import RELATIVE_ERROR, WINDOW_MS, LatencyWindow
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 10**13), min_size=1, max_size=300), st.floats(0.01, 0.999))
 def test_a_quantile_is_right_to_a_hundredth(durations: list[int], quantile: float) -> None:
     """Whatever the durations, it is the one of that rank, but for one per cent of its value."""
