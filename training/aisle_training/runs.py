@@ -10,11 +10,13 @@
         title_classifier.keras         TOKEN_IDS -> EMBEDDING, PROBABILITIES
         fusion_classifier.keras        all embeddings and which are present -> PROBABILITIES; none for one modality
         calibration.json               temperature, and the calibration error before and after, of each classifier
+        training.json                  seconds that each classifier took
         history/title_classifier.csv   one line an epoch, for each classifier
         logs/                          for TensorBoard
         checkpoints/                   what a resumed run goes on from; removed when the run is complete
-        evaluation.json                figures on the test split
-        confusion_matrix.png           with all inputs, on the test split
+        evaluation.json                figures on the test split, see `evaluation/evaluation.py`
+        exported.json                  bytes and milliseconds of the classifiers, once they were exported as ONNX
+        added_categories.npz           what `aisle category add` added, see `categories/added.py`
 
 A classifier's file appears when the classifier is trained, whole or not at all, so a resumed run can tell what is done.
 """
@@ -68,14 +70,19 @@ class RunFolder:
         return self.path / "calibration.json"
 
     @property
+    def training_path(self) -> Path:
+        """`training.json`."""
+        return self.path / "training.json"
+
+    @property
     def evaluation_path(self) -> Path:
         """`evaluation.json`."""
         return self.path / "evaluation.json"
 
     @property
-    def confusion_matrix_path(self) -> Path:
-        """`confusion_matrix.png`."""
-        return self.path / "confusion_matrix.png"
+    def exported_path(self) -> Path:
+        """`exported.json`."""
+        return self.path / "exported.json"
 
     @property
     def checkpoints_path(self) -> Path:
@@ -123,16 +130,20 @@ class RunFolder:
         return [tuple(line.split(PATH_SEPARATOR)) for line in lines]
 
     def write_labels(self, labels: Sequence[tuple[str, ...]]) -> None:
-        """Write the categories, a whole path a line.
+        """Write the categories, see the function `write_labels`."""
+        write_labels(self.labels_path, labels)
 
-        Raises:
-            ValueError: A name would not be read back as it is.
-        """
-        lines = [PATH_SEPARATOR.join(path) for path in labels]
-        for path, line in zip(labels, lines, strict=True):
-            if tuple(line.split(PATH_SEPARATOR)) != path or line.splitlines() != [line]:
-                raise ValueError(f"the category {path} holds {PATH_SEPARATOR!r} or a line break in one of its names")
-        self.labels_path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    def training_seconds(self) -> dict[str, float]:
+        """Read how long each classifier took that is trained, by its name; {} for a run that was not timed."""
+        if not self.training_path.is_file():
+            return {}
+        noted: dict[str, float] = json.loads(self.training_path.read_text(encoding="utf-8"))["seconds"]
+        return noted
+
+    def note_training_seconds(self, classifier: str, seconds: float) -> None:
+        """Add how long a classifier took to `training.json`."""
+        noted = {**self.training_seconds(), classifier: round(seconds, 3)}
+        self.training_path.write_text(json.dumps({"seconds": noted}, indent=2) + "\n", encoding="utf-8")
 
     def load_classifier(self, classifier: str) -> Any:
         """Load a trained classifier.
@@ -167,3 +178,16 @@ class RunFolder:
         partial = self.path / f"{classifier}.partial.keras"
         model.save(partial)
         partial.replace(self.classifier_path(classifier))
+
+
+def write_labels(path: Path, labels: Sequence[tuple[str, ...]]) -> None:
+    """Write categories, a whole path a line.
+
+    Raises:
+        ValueError: A name would not be read back as it is.
+    """
+    lines = [PATH_SEPARATOR.join(names) for names in labels]
+    for names, line in zip(labels, lines, strict=True):
+        if tuple(line.split(PATH_SEPARATOR)) != names or line.splitlines() != [line]:
+            raise ValueError(f"the category {names} holds {PATH_SEPARATOR!r} or a line break in one of its names")
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -21,7 +21,12 @@ CHANGEABLE: Final = {
     "trace_count": "count",
     "log_frequency": "log_frequency",
 }
-_LEAST: Final = {"trace_rate": 1, "trace_count": -1, "log_frequency": 0}
+# The least and the largest value.
+_BOUNDS: Final = {
+    "trace_rate": (1, 2**32 - 1),
+    "trace_count": (-1, 2**31 - 1),
+    "log_frequency": (0, 2**32 - 1),
+}
 _GLOBAL_FLAGS: Final = ("level", "rate", "count", "mode")
 _SPAN_NUMBERS: Final = ("bsp_max_queue_size", "bsp_schedule_delay", "bsp_max_export_batch_size")
 
@@ -43,18 +48,20 @@ def told(values: TraceValues) -> dict[str, list[str]]:
     return texts | of_mode
 
 
-def parse_change(name: str, values: Sequence[str]) -> tuple[str, Any]:
-    """Return the field of TraceValues that a setting is, and its new value; None goes back to what holds without the setting.
+def parse_change(name: str, values: Sequence[str]) -> tuple[str, Any] | None:
+    """Return the field of TraceValues that a setting is, and its new value; None for a setting to pass over.
+
+    The value is None where the setting goes back to what holds without it. Names that are no settings, and the mode, are passed over,
+    as on Triton.
 
     Raises:
-        UnsupportedError: The file and the mode are not for callers to choose.
-        InvalidArgumentError: An unknown setting, or a value that it cannot have.
+        UnsupportedError: The file is not for callers to choose.
+        InvalidArgumentError: A value that a setting cannot have.
     """
-    if name in ("trace_file", "trace_mode"):
-        word = "file location" if name == "trace_file" else "mode"
-        raise UnsupportedError(f"trace {word} can not be updated through network protocol")
+    if name == "trace_file":
+        raise UnsupportedError("trace file location can not be updated through network protocol")
     if name not in CHANGEABLE:
-        raise InvalidArgumentError(f"unknown trace setting '{name}'; expected {', '.join(CHANGEABLE)}")
+        return None
     field = CHANGEABLE[name]
     if not values:
         return field, None
@@ -87,8 +94,9 @@ def parse_trace_config(texts: Sequence[str]) -> TraceValues:
                 modes.add("triton")
                 values = replace(values, file=value)
             elif name in ("rate", "count", "log-frequency"):
-                field, number = parse_change("log_frequency" if name == "log-frequency" else f"trace_{name}", [value])
-                values = replace(values, **{field: number})
+                setting = "log_frequency" if name == "log-frequency" else f"trace_{name}"
+                changes: Mapping[str, Any] = {CHANGEABLE[setting]: _number(setting, [value])}
+                values = replace(values, **changes)
             else:
                 raise InvalidArgumentError(
                     "there is no such setting; expected mode=triton or opentelemetry, level=, rate=, count=, "
@@ -121,14 +129,19 @@ def _levels(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _number(name: str, values: Sequence[str]) -> int:
-    text = values[0]
+    least, largest = _BOUNDS[name]
+    if len(values) != 1:
+        raise InvalidArgumentError(f"expect only 1 value for '{name}', got {len(values)}")
+    (text,) = values
     digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal()):
+        raise InvalidArgumentError(f"Unable to parse '{name}', got: {text}")
+    if name == "trace_count" and text.startswith("-") and text != "-1":
+        raise InvalidArgumentError(f"Unable to parse '{name}'. Expecting value >= -1, got: {text}")
     # Few digits, so that nobody computes with thousands of them.
-    is_number = digits.isascii() and digits.isdecimal() and len(digits) < 10
-    if len(values) != 1 or not is_number or int(text) < _LEAST[name]:
-        given = ", ".join(each[:32] for each in values)
+    if len(digits) > 10 or not least <= int(text) <= largest:
         raise InvalidArgumentError(
-            f"Unable to parse '{name}', got: {given}; expected an integer of at least {_LEAST[name]}"
+            f"Unable to parse '{name}', value is out of range [ {least}, {largest} ], got: {text}"
         )
     return int(text)
 

@@ -172,11 +172,13 @@ class Tracer:
     def update(self, model: str, changes: Mapping[str, Sequence[str]]) -> None:
         """Change settings of a model, or of all; an empty value goes back to what holds for all, or held at the start.
 
+        Names that are no settings, and the mode, are passed over, as on Triton.
+
         Raises:
-            UnsupportedError: The file and the mode are not for callers to choose.
-            InvalidArgumentError: An unknown setting, or a value that it cannot have.
+            UnsupportedError: The file is not for callers to choose.
+            InvalidArgumentError: A value that a setting cannot have.
         """
-        parsed = [parse_change(name, values) for name, values in changes.items()]
+        parsed = [each for name, values in changes.items() if (each := parse_change(name, values)) is not None]
         if self._start.mode != "triton":
             of_files = [
                 name for name in ("log_frequency", "TENSORS") if name in (*changes, *changes.get("trace_level", ()))

@@ -34,7 +34,13 @@ import click
     show_default=True,
     help="Number of the version; one that is there already is replaced.",
 )
-def export(run_folder: Path | None, model_repository: Path, file_format: str, version: int) -> None:
+@click.option(
+    "--licence",
+    default="Not stated by whoever trained them.",
+    show_default=True,
+    help="Of the weights, for the model cards: a sentence, or a name such as Apache-2.0.",
+)
+def export(run_folder: Path | None, model_repository: Path, file_format: str, version: int, licence: str) -> None:
     """Export a trained run as models that a Triton-style server loads.
 
     RUN is a folder that `aisle train` wrote. Each network is run once more from what was written and held against the
@@ -56,7 +62,14 @@ def export(run_folder: Path | None, model_repository: Path, file_format: str, ve
         click.echo(f"{model.name:<22}{model.size_bytes / 1e6:8.2f} MB{checked}")
 
     try:
-        export_run(RunFolder(run_folder), model_repository, file_format=file_format, version=version, on_model=report)
+        export_run(
+            RunFolder(run_folder),
+            model_repository,
+            file_format=file_format,
+            version=version,
+            licence=licence,
+            on_model=report,
+        )
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"version {version} of all models is in {model_repository}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from aisle_protocol.generated import model_config_pb2 as pb
+from aisle_training.categories.added import AddedCategories, read_added
 from aisle_training.export.classifiers import (
     EMBEDDING_AND_PROBABILITIES,
     PROBABILITIES,
@@ -31,10 +33,13 @@ from aisle_training.export.onnx_file import open_onnx, write_onnx
 from aisle_training.export.parity import check_parity
 from aisle_training.export.repository import install_model, size_bytes, write_model
 from aisle_training.export.savedmodel import open_savedmodel, write_savedmodel
+from aisle_training.export.serving_cost import ServingCost, measure_serving_cost, write_serving_costs
 from aisle_training.modalities.encoder import Encoder
 from aisle_training.modalities.registry import create_encoders
+from aisle_training.models.extended_classifier import extend_classifier
 from aisle_training.recipes.recipe import FUSION, AttributeRecipe
-from aisle_training.runs import RunFolder
+from aisle_training.report.model_card import LICENCE_NOT_STATED, MODEL_CARD, ExportedEnsemble, render_model_card
+from aisle_training.runs import RunFolder, write_labels
 
 _WRITERS: Final[dict[str, Callable[[Classifier, Path], None]]] = {"onnx": write_onnx, "savedmodel": write_savedmodel}
 _OPENERS: Final[dict[str, Callable[[Path], Network]]] = {"onnx": open_onnx, "savedmodel": open_savedmodel}
@@ -61,6 +66,7 @@ def export_run(
     *,
     file_format: str = "onnx",
     version: int = 1,
+    licence: str = LICENCE_NOT_STATED,
     on_model: Callable[[ExportedModel], None] = lambda model: None,
 ) -> None:
     """Write a trained run as models of a repository.
@@ -73,6 +79,7 @@ def export_run(
         repository: The model repository; made when it is not there.
         file_format: "onnx" or "savedmodel".
         version: The number of the version, 1 or more.
+        licence: Of the weights, for the model cards.
         on_model: Called for each model that is good, before the first is put in place.
 
     Raises:
@@ -85,9 +92,10 @@ def export_run(
     if version < 1:
         raise ExportError(f"the version is {version}, expected 1 or more")
     _require_tensorflow()
-    recipe, labels = run.recipe(), run.labels()
+    recipe, added = run.recipe(), read_added(run)
+    labels = [*run.labels(), *(added.paths if added else [])]
     encoders = create_encoders(recipe, run.path)
-    classifiers = _load_classifiers(run, encoders)
+    classifiers = _load_classifiers(run, encoders, added)
     for name, classifier in classifiers.items():
         if classifier.dims_of("PROBABILITIES") != (len(labels),):
             raise ExportError(
@@ -95,13 +103,18 @@ def export_run(
             )
     comments = model_comments(encoders)
     with tempfile.TemporaryDirectory(prefix="aisle-export-") as folder:
-        staged = Path(folder)
+        staged, labels_path = Path(folder, "models"), Path(folder, run.labels_path.name)
+        write_labels(labels_path, labels)
         differences: dict[str, float] = {}
+        costs: dict[str, ServingCost] = {}
         for name, classifier in classifiers.items():
             text = config_text(classifier_config(classifier, file_format), comments[name])
-            path = write_model(staged, name, version, text, labels=run.labels_path) / MODEL_FILES[file_format]
+            path = write_model(staged, name, version, text, labels=labels_path) / MODEL_FILES[file_format]
             _WRITERS[file_format](classifier, path)
-            differences[name] = check_parity(classifier, _OPENERS[file_format](path))
+            exported = _OPENERS[file_format](path)
+            differences[name] = check_parity(classifier, exported)
+            if file_format == "onnx":  # a SavedModel cannot be held to one thread
+                costs[name] = measure_serving_cost(classifier, exported, path.stat().st_size)
         for encoder in encoders:
             array = classifiers[encoder.classifier].inputs[0]
             config = preprocess_config(encoder, encoders, array)
@@ -115,7 +128,9 @@ def export_run(
         for config in ensemble_configs(encoders, len(labels), parameters):
             text = config_text(config, comments[config.name])
             # An ensemble's version is an empty folder, which git would not keep.
-            (write_model(staged, config.name, version, text, labels=run.labels_path) / ".gitkeep").touch()
+            (write_model(staged, config.name, version, text, labels=labels_path) / ".gitkeep").touch()
+            card = render_model_card(run, _ensemble(config, classifiers, len(labels)), costs, licence)
+            (staged / config.name / MODEL_CARD).write_text(card, encoding="utf-8")
         _write_golden_files(staged, encoders, classifiers, labels)
         names = sorted(path.name for path in staged.iterdir())
         for name in names:
@@ -123,14 +138,23 @@ def export_run(
         # Ensembles last: they need the others.
         for name in sorted(names, key=lambda name: name.endswith("_categorizer")):
             install_model(staged, repository, name)
+    if costs:
+        write_serving_costs(run.exported_path, costs)
 
 
-def _load_classifiers(run: RunFolder, encoders: Sequence[Encoder]) -> dict[str, Classifier]:
+def _load_classifiers(
+    run: RunFolder, encoders: Sequence[Encoder], added: AddedCategories | None
+) -> dict[str, Classifier]:
     """Load the classifiers of all modalities, and fusion where there are several, by the names of their models."""
+
+    def load(name: str, modality: str | None) -> Any:
+        model = run.load_classifier(name)
+        return extend_classifier(model, added.weights, modality) if added else model
+
     classifiers = {
         name: Classifier.of(
             name,
-            run.load_classifier(name),
+            load(name, encoder.name),
             [encoder.array_name],
             EMBEDDING_AND_PROBABILITIES,
             encoder.highest,
@@ -139,9 +163,14 @@ def _load_classifiers(run: RunFolder, encoders: Sequence[Encoder]) -> dict[str, 
         for name in [encoder.classifier]
     }
     if len(encoders) > 1:
-        model = run.load_classifier(FUSION)
-        classifiers[FUSION] = Classifier.of(FUSION, model, fusion_input_names(encoders), PROBABILITIES)
+        classifiers[FUSION] = Classifier.of(FUSION, load(FUSION, None), fusion_input_names(encoders), PROBABILITIES)
     return classifiers
+
+
+def _ensemble(config: pb.ModelConfig, classifiers: Collection[str], classes: int) -> ExportedEnsemble:
+    """Say of an ensemble what its model card needs."""
+    steps = [step.model_name for step in config.ensemble_scheduling.step if step.model_name in classifiers]
+    return ExportedEnsemble(config.name, steps[-1], steps, [tensor.name for tensor in config.input], classes)
 
 
 def _write_preprocessor(staged: Path, version: int, encoder: Encoder, text: str) -> None:
