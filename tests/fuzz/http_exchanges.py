@@ -29,6 +29,7 @@ _WRITTEN: Final = (
     *("/v2/systemsharedmemory/unregister", "/v2/systemsharedmemory/region/{region}/unregister"),
     *("/v2/systemsharedmemory/region/{region}/register", "/v2/cudasharedmemory/region/{region}/register"),
     *("/v2/logging", "/v2/trace/setting", "/v2/models/{name}/trace/setting"),
+    *("/v2/models/{name}/generate", "/v2/models/{name}/generate_stream"),
 )
 _OTHER_METHODS: Final = ("HEAD", "OPTIONS", "PUT", "DELETE", "CONNECT", "NOPE")
 _HEADERS: Final = (
@@ -132,7 +133,9 @@ def _bodies(draw: st.DrawFn) -> tuple[str, str, bytes, list[tuple[str, str]]]:
         region=_quoted(draw(vocabulary.texts)),
         changed=_quoted(draw(vocabulary.changed_models)),
     )
-    keys = st.sampled_from([*vocabulary.SETTINGS, "key", "offset", "byte_size", "ready", "parameters", "raw_handle"])
+    keys = st.sampled_from(
+        [*vocabulary.SETTINGS, "key", "offset", "byte_size", "ready", "parameters", "raw_handle", "INPUT0", "id"]
+    )
     parameters = st.dictionaries(
         st.sampled_from(vocabulary.PARAMETERS), vocabulary.configs | vocabulary.json_junk, max_size=2
     )
