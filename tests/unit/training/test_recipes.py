@@ -27,7 +27,7 @@ def test_epochs_are_set_for_all_networks():
 
 def test_unknown_recipe_is_told_which_there_are():
     """A misspelt recipe is answered with the names that there are."""
-    with pytest.raises(ValueError, match="unknown recipe 'fashoin', expected one of fashion, tiny, titles_bag"):
+    with pytest.raises(ValueError, match="unknown recipe 'fashoin', expected one of fashion, .*tiny"):
         load_recipe("fashoin")
 
 
