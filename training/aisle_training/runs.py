@@ -10,10 +10,13 @@
         title_classifier.keras         TOKEN_IDS -> EMBEDDING, PROBABILITIES
         fusion_classifier.keras        all embeddings and which are present -> PROBABILITIES; none for one modality
         calibration.json               temperature, and the calibration error before and after, of each classifier
+        familiarity.npz                what products of each class look like, see `confidence/familiarity.py`
+        decisions.json                 thresholds of each classifier, see `confidence/rules.py`
         history/title_classifier.csv   one line an epoch, for each classifier
         logs/                          for TensorBoard
         checkpoints/                   what a resumed run goes on from; removed when the run is complete
         evaluation.json                figures on the test split
+        confidence.json                coverage, decisions and unknown products on the test split
         confusion_matrix.png           with all inputs, on the test split
 
 A classifier's file appears when the classifier is trained, whole or not at all, so a resumed run can tell what is done.
@@ -66,6 +69,21 @@ class RunFolder:
     def calibration_path(self) -> Path:
         """`calibration.json`."""
         return self.path / "calibration.json"
+
+    @property
+    def familiarity_path(self) -> Path:
+        """`familiarity.npz`."""
+        return self.path / "familiarity.npz"
+
+    @property
+    def decisions_path(self) -> Path:
+        """`decisions.json`."""
+        return self.path / "decisions.json"
+
+    @property
+    def confidence_path(self) -> Path:
+        """`confidence.json`."""
+        return self.path / "confidence.json"
 
     @property
     def evaluation_path(self) -> Path:

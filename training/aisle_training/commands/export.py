@@ -32,7 +32,13 @@ import click
     show_default=True,
     help="Number of the version; one that is there already is replaced.",
 )
-def export(run_folder: Path, model_repository: Path, file_format: str, version: int) -> None:
+@click.option(
+    "--taxonomy",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A taxonomy.json whose ids and names of categories are kept, such as that of an earlier export with names written "
+    "into it.",
+)
+def export(run_folder: Path, model_repository: Path, file_format: str, version: int, taxonomy: Path | None) -> None:
     """Export a trained run as models that a Triton-style server loads.
 
     RUN is a folder that `aisle train` wrote. Each network is run once more from what was written and held against the
@@ -52,7 +58,14 @@ def export(run_folder: Path, model_repository: Path, file_format: str, version: 
         click.echo(f"{model.name:<22}{model.size_bytes / 1e6:8.2f} MB{checked}")
 
     try:
-        export_run(RunFolder(run_folder), model_repository, file_format=file_format, version=version, on_model=report)
+        export_run(
+            RunFolder(run_folder),
+            model_repository,
+            file_format=file_format,
+            version=version,
+            taxonomy=taxonomy,
+            on_model=report,
+        )
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"version {version} of all models is in {model_repository}")

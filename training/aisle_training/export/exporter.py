@@ -10,8 +10,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from aisle_training.confidence.familiarity import Familiarity
+from aisle_training.confidence.measuring import read_confidence
 from aisle_training.export.classifiers import (
     EMBEDDING_AND_PROBABILITIES,
+    FAMILIARITY,
     PROBABILITIES,
     Classifier,
     Network,
@@ -20,6 +23,7 @@ from aisle_training.export.configurations import (
     MODEL_FILES,
     classifier_config,
     config_text,
+    decision_parameters,
     ensemble_configs,
     fusion_input_names,
     model_comments,
@@ -30,8 +34,11 @@ from aisle_training.export.onnx_file import open_onnx, write_onnx
 from aisle_training.export.parity import check_parity
 from aisle_training.export.repository import install_model, size_bytes, write_model
 from aisle_training.export.savedmodel import open_savedmodel, write_savedmodel
+from aisle_training.export.taxonomy import FILE_NAME as TAXONOMY
+from aisle_training.export.taxonomy import Taxonomy
 from aisle_training.modalities.encoder import Encoder
 from aisle_training.modalities.registry import create_encoders
+from aisle_training.models.familiarity import with_familiarity
 from aisle_training.recipes.recipe import FUSION
 from aisle_training.runs import RunFolder
 
@@ -60,6 +67,7 @@ def export_run(
     *,
     file_format: str = "onnx",
     version: int = 1,
+    taxonomy: Path | None = None,
     on_model: Callable[[ExportedModel], None] = lambda model: None,
 ) -> None:
     """Write a trained run as models of a repository.
@@ -72,11 +80,13 @@ def export_run(
         repository: The model repository; made when it is not there.
         file_format: "onnx" or "savedmodel".
         version: The number of the version, 1 or more.
+        taxonomy: A `taxonomy.json` that ids and names of categories are taken from, by their paths.
         on_model: Called for each model that is good, before the first is put in place.
 
     Raises:
         ExportError: The format or version is not one we write, Keras runs on a backend other than TensorFlow, a network
-            does not have the tensors of the specification, or what was written does not answer like the network.
+            does not have the tensors of the specification, what was written does not answer like the network, or the
+            taxonomy cannot be read.
         ValueError: The run is not complete.
     """
     if file_format not in _WRITERS:
@@ -86,7 +96,9 @@ def export_run(
     _require_tensorflow()
     recipe, labels = run.recipe(), run.labels()
     encoders = create_encoders(recipe, run.path)
-    classifiers = _load_classifiers(run, encoders)
+    nodes = Taxonomy.of(labels, Taxonomy.read(taxonomy) if taxonomy else None)
+    rules, familiarity = read_confidence(run)
+    classifiers = _load_classifiers(run, encoders, familiarity)
     for name, classifier in classifiers.items():
         if classifier.dims_of("PROBABILITIES") != (len(labels),):
             raise ExportError(
@@ -111,10 +123,14 @@ def export_run(
             "catalogue_sha256": run.data()["catalogue_sha256"],
             **{key: value for encoder in encoders for key, value in encoder.parameters.items()},
         }
-        for config in ensemble_configs(encoders, len(labels), parameters):
+        decided = {classifier: decision_parameters(each, nodes) for classifier, each in rules.items()}
+        has_familiarity = familiarity is not None
+        for config in ensemble_configs(encoders, len(labels), parameters, decided, has_familiarity=has_familiarity):
             text = config_text(config, comments[config.name])
+            version_folder = write_model(staged, config.name, version, text, labels=run.labels_path)
             # An ensemble's version is an empty folder, which git would not keep.
-            (write_model(staged, config.name, version, text, labels=run.labels_path) / ".gitkeep").touch()
+            (version_folder / ".gitkeep").touch()
+            (version_folder.parent / TAXONOMY).write_text(nodes.to_json() + "\n", encoding="utf-8")
         names = sorted(path.name for path in staged.iterdir())
         for name in names:
             on_model(ExportedModel(name, size_bytes(staged / name), differences.get(name)))
@@ -123,22 +139,29 @@ def export_run(
             install_model(staged, repository, name)
 
 
-def _load_classifiers(run: RunFolder, encoders: Sequence[Encoder]) -> dict[str, Classifier]:
-    """Load the classifiers of all modalities, and fusion where there are several, by the names of their models."""
-    classifiers = {
-        name: Classifier.of(
-            name,
-            run.load_classifier(name),
-            [encoder.array_name],
-            EMBEDDING_AND_PROBABILITIES,
-            encoder.highest,
-        )
-        for encoder in encoders
-        for name in [encoder.classifier]
-    }
+def _load_classifiers(
+    run: RunFolder, encoders: Sequence[Encoder], familiarity: Familiarity | None
+) -> dict[str, Classifier]:
+    """Load the classifiers of all modalities, and fusion where there are several, by the names of their models.
+
+    Where the run measures familiarity, each gives it besides.
+    """
+    further = () if familiarity is None else (FAMILIARITY,)
+    classifiers = {}
+    for encoder in encoders:
+        name, model = encoder.classifier, run.load_classifier(encoder.classifier)
+        if familiarity is not None:
+            model = with_familiarity(model, familiarity.only([encoder.name]), [model.output["EMBEDDING"]], [])
+        outputs = (*EMBEDDING_AND_PROBABILITIES, *further)
+        classifiers[name] = Classifier.of(name, model, [encoder.array_name], outputs, encoder.highest)
     if len(encoders) > 1:
         model = run.load_classifier(FUSION)
-        classifiers[FUSION] = Classifier.of(FUSION, model, fusion_input_names(encoders), PROBABILITIES)
+        if familiarity is not None:
+            embeddings = [model.input[encoder.embedding_name] for encoder in encoders]
+            flags = [model.input[encoder.present_name] for encoder in encoders]
+            names = [encoder.name for encoder in encoders]
+            model = with_familiarity(model, familiarity.only(names), embeddings, flags)
+        classifiers[FUSION] = Classifier.of(FUSION, model, fusion_input_names(encoders), (*PROBABILITIES, *further))
     return classifiers
 
 
