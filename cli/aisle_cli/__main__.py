@@ -51,7 +51,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "training",
     ),
     "export": Entry(
-        "aisle_training.commands.export:export",
+        "aisle_cli.export:export",
         "Export a trained run as models that a Triton-style server loads.",
         "training",
     ),

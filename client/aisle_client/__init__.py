@@ -28,6 +28,7 @@ from aisle_client.errors import (
     UnavailableError,
     UnsupportedError,
 )
+from aisle_client.golden import GoldenError, Replay, golden_files, replay
 from aisle_client.inference import InferenceClient
 from aisle_client.options import TLS, ClientOptions, RetryPolicy
 from aisle_client.products import Outcome, Product
@@ -59,6 +60,7 @@ __all__ = [
     "Decision",
     "DecisionPolicy",
     "Duration",
+    "GoldenError",
     "InferResult",
     "InferenceClient",
     "InvalidArgumentError",
@@ -76,6 +78,7 @@ __all__ = [
     "Product",
     "Progress",
     "ProtocolError",
+    "Replay",
     "RequestError",
     "RequestedOutput",
     "ResourceExhaustedError",
@@ -87,4 +90,6 @@ __all__ = [
     "UnavailableError",
     "UnsupportedError",
     "categorize_catalogue",
+    "golden_files",
+    "replay",
 ]

@@ -10,7 +10,9 @@ import click
 
 
 @click.command()
-@click.argument("run_folder", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument(
+    "run_folder", metavar="[RUN]", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
 @click.option(
     "--model-repository",
     required=True,
@@ -38,12 +40,16 @@ import click
     help="A taxonomy.json whose ids and names of categories are kept, such as that of an earlier export with names written "
     "into it.",
 )
-def export(run_folder: Path, model_repository: Path, file_format: str, version: int, taxonomy: Path | None) -> None:
+def export(
+    run_folder: Path | None, model_repository: Path, file_format: str, version: int, taxonomy: Path | None
+) -> None:
     """Export a trained run as models that a Triton-style server loads.
 
     RUN is a folder that `aisle train` wrote. Each network is run once more from what was written and held against the
     trained one; the repository changes only when all of them agree.
     """
+    if run_folder is None:
+        raise click.UsageError("Missing argument 'RUN'.")
     if "keras" not in sys.modules:
         # Whatever it was trained on: the file formats are TensorFlow's to write. Its notes on CPU features are no news.
         os.environ["KERAS_BACKEND"] = "tensorflow"

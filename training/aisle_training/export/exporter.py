@@ -30,6 +30,7 @@ from aisle_training.export.configurations import (
     preprocess_config,
 )
 from aisle_training.export.errors import ExportError
+from aisle_training.export.golden import GOLDEN, draw_products, golden_rows, write_golden
 from aisle_training.export.onnx_file import open_onnx, write_onnx
 from aisle_training.export.parity import check_parity
 from aisle_training.export.repository import install_model, size_bytes, write_model
@@ -39,7 +40,7 @@ from aisle_training.export.taxonomy import Taxonomy
 from aisle_training.modalities.encoder import Encoder
 from aisle_training.modalities.registry import create_encoders
 from aisle_training.models.familiarity import with_familiarity
-from aisle_training.recipes.recipe import FUSION
+from aisle_training.recipes.recipe import FUSION, AttributeRecipe
 from aisle_training.runs import RunFolder
 
 _WRITERS: Final[dict[str, Callable[[Classifier, Path], None]]] = {"onnx": write_onnx, "savedmodel": write_savedmodel}
@@ -131,6 +132,7 @@ def export_run(
             # An ensemble's version is an empty folder, which git would not keep.
             (version_folder / ".gitkeep").touch()
             (version_folder.parent / TAXONOMY).write_text(nodes.to_json() + "\n", encoding="utf-8")
+        _write_golden_files(staged, encoders, classifiers, labels)
         names = sorted(path.name for path in staged.iterdir())
         for name in names:
             on_model(ExportedModel(name, size_bytes(staged / name), differences.get(name)))
@@ -172,6 +174,17 @@ def _write_preprocessor(staged: Path, version: int, encoder: Encoder, text: str)
     shutil.copyfile(files.model, version_folder / "model.py")
     for name, path in files.data.items():
         shutil.copyfile(path, version_folder / name)
+
+
+def _write_golden_files(
+    staged: Path, encoders: Sequence[Encoder], classifiers: dict[str, Classifier], labels: Sequence[tuple[str, ...]]
+) -> None:
+    recipes = [encoder.recipe for encoder in encoders]
+    attributes = [recipe.attribute for recipe in recipes if isinstance(recipe, AttributeRecipe)]
+    with tempfile.TemporaryDirectory(prefix="aisle-golden-") as folder:
+        products = draw_products(labels, attributes, Path(folder))
+        for name, rows in golden_rows(encoders, classifiers, products).items():
+            write_golden(staged / name / GOLDEN, rows)
 
 
 def _aisle_version() -> dict[str, str]:

@@ -35,6 +35,10 @@ class AttributeEncoder(Encoder):
         """Say whether the attribute has a value."""
         return not is_blank(product.attributes.get(self.recipe.attribute, ""))
 
+    def served_value(self, product: Product) -> bytes:
+        """Give the value in UTF-8."""
+        return product.attributes.get(self.recipe.attribute, "").encode()
+
     def encode(self, products: Sequence[Product], on_progress: Progress = no_progress) -> Encoded:
         """Hash the values."""
         values = [product.attributes.get(self.recipe.attribute, "") for product in products]

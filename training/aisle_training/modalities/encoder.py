@@ -113,6 +113,10 @@ class Encoder(ABC):
     def has(self, product: Product) -> bool:
         """Say whether a product has this modality, without reading any file."""
 
+    @abstractmethod
+    def served_value(self, product: Product) -> bytes:
+        """Give what a client sends for a product that has this modality: the one element of the input tensor."""
+
     def learn(self, products: Sequence[Product]) -> None:  # noqa: B027
         """Learn what encoding needs from the training products, and keep it in the run folder; most need nothing.
 

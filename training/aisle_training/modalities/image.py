@@ -46,6 +46,16 @@ class ImageEncoder(Encoder):
         """Say whether there is a picture, readable or not."""
         return product.picture is not None
 
+    def served_value(self, product: Product) -> bytes:
+        """Give the encoded picture.
+
+        Raises:
+            ValueError: The product has none.
+        """
+        if product.picture is None:
+            raise ValueError(f"product {product.id!r} has no picture")
+        return product.picture.read_bytes()
+
     def encode(self, products: Sequence[Product], on_progress: Progress = no_progress) -> Encoded:
         """Decode pictures, see `decode_pictures`."""
         return Encoded(*decode_pictures(products, self.recipe.picture_size, on_progress))

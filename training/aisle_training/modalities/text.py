@@ -61,6 +61,10 @@ class TextEncoder(Encoder):
         """Say whether the text is not blank."""
         return not is_blank(self.text(product))
 
+    def served_value(self, product: Product) -> bytes:
+        """Give the text in UTF-8."""
+        return self.text(product).encode()
+
     def learn(self, products: Sequence[Product]) -> None:
         """Train the tokenizer."""
         if not self.tokenizer_path.is_file():
