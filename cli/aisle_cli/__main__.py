@@ -50,6 +50,11 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "Measure the classifiers of RUN on its test split, beside a TF-IDF + linear SVM baseline.",
         "training",
     ),
+    "category": Entry(
+        "aisle_training.commands.category:category",
+        "Add categories to a trained run from a few examples, without training it again.",
+        "training",
+    ),
     "export": Entry(
         "aisle_cli.export:export",
         "Export a trained run as models that a Triton-style server loads.",

@@ -18,6 +18,7 @@
         evaluation.json                figures on the test split
         confidence.json                coverage, decisions and unknown products on the test split
         confusion_matrix.png           with all inputs, on the test split
+        added_categories.npz           what `aisle category add` added, see `categories/added.py`
 
 A classifier's file appears when the classifier is trained, whole or not at all, so a resumed run can tell what is done.
 """
@@ -141,16 +142,8 @@ class RunFolder:
         return [tuple(line.split(PATH_SEPARATOR)) for line in lines]
 
     def write_labels(self, labels: Sequence[tuple[str, ...]]) -> None:
-        """Write the categories, a whole path a line.
-
-        Raises:
-            ValueError: A name would not be read back as it is.
-        """
-        lines = [PATH_SEPARATOR.join(path) for path in labels]
-        for path, line in zip(labels, lines, strict=True):
-            if tuple(line.split(PATH_SEPARATOR)) != path or line.splitlines() != [line]:
-                raise ValueError(f"the category {path} holds {PATH_SEPARATOR!r} or a line break in one of its names")
-        self.labels_path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        """Write the categories, see the function `write_labels`."""
+        write_labels(self.labels_path, labels)
 
     def load_classifier(self, classifier: str) -> Any:
         """Load a trained classifier.
@@ -185,3 +178,16 @@ class RunFolder:
         partial = self.path / f"{classifier}.partial.keras"
         model.save(partial)
         partial.replace(self.classifier_path(classifier))
+
+
+def write_labels(path: Path, labels: Sequence[tuple[str, ...]]) -> None:
+    """Write categories, a whole path a line.
+
+    Raises:
+        ValueError: A name would not be read back as it is.
+    """
+    lines = [PATH_SEPARATOR.join(names) for names in labels]
+    for names, line in zip(labels, lines, strict=True):
+        if tuple(line.split(PATH_SEPARATOR)) != names or line.splitlines() != [line]:
+            raise ValueError(f"the category {names} holds {PATH_SEPARATOR!r} or a line break in one of its names")
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

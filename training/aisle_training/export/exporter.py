@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from aisle_training.categories.added import AddedCategories, read_added
 from aisle_training.confidence.familiarity import Familiarity
 from aisle_training.confidence.measuring import read_confidence
 from aisle_training.export.classifiers import (
@@ -39,9 +40,10 @@ from aisle_training.export.taxonomy import FILE_NAME as TAXONOMY
 from aisle_training.export.taxonomy import Taxonomy
 from aisle_training.modalities.encoder import Encoder
 from aisle_training.modalities.registry import create_encoders
+from aisle_training.models.extended_classifier import extend_classifier
 from aisle_training.models.familiarity import with_familiarity
 from aisle_training.recipes.recipe import FUSION, AttributeRecipe
-from aisle_training.runs import RunFolder
+from aisle_training.runs import RunFolder, write_labels
 
 _WRITERS: Final[dict[str, Callable[[Classifier, Path], None]]] = {"onnx": write_onnx, "savedmodel": write_savedmodel}
 _OPENERS: Final[dict[str, Callable[[Path], Network]]] = {"onnx": open_onnx, "savedmodel": open_savedmodel}
@@ -95,11 +97,14 @@ def export_run(
     if version < 1:
         raise ExportError(f"the version is {version}, expected 1 or more")
     _require_tensorflow()
-    recipe, labels = run.recipe(), run.labels()
+    recipe, added = run.recipe(), read_added(run)
+    labels = [*run.labels(), *(added.paths if added else [])]
     encoders = create_encoders(recipe, run.path)
     nodes = Taxonomy.of(labels, Taxonomy.read(taxonomy) if taxonomy else None)
     rules, familiarity = read_confidence(run)
-    classifiers = _load_classifiers(run, encoders, familiarity)
+    if familiarity and added:
+        familiarity = familiarity.knowing([(each.embeddings, each.present) for each in added.categories])
+    classifiers = _load_classifiers(run, encoders, added, familiarity)
     for name, classifier in classifiers.items():
         if classifier.dims_of("PROBABILITIES") != (len(labels),):
             raise ExportError(
@@ -107,11 +112,12 @@ def export_run(
             )
     comments = model_comments(encoders)
     with tempfile.TemporaryDirectory(prefix="aisle-export-") as folder:
-        staged = Path(folder)
+        staged, labels_path = Path(folder, "models"), Path(folder, run.labels_path.name)
+        write_labels(labels_path, labels)
         differences: dict[str, float] = {}
         for name, classifier in classifiers.items():
             text = config_text(classifier_config(classifier, file_format), comments[name])
-            path = write_model(staged, name, version, text, labels=run.labels_path) / MODEL_FILES[file_format]
+            path = write_model(staged, name, version, text, labels=labels_path) / MODEL_FILES[file_format]
             _WRITERS[file_format](classifier, path)
             differences[name] = check_parity(classifier, _OPENERS[file_format](path))
         for encoder in encoders:
@@ -128,7 +134,7 @@ def export_run(
         has_familiarity = familiarity is not None
         for config in ensemble_configs(encoders, len(labels), parameters, decided, has_familiarity=has_familiarity):
             text = config_text(config, comments[config.name])
-            version_folder = write_model(staged, config.name, version, text, labels=run.labels_path)
+            version_folder = write_model(staged, config.name, version, text, labels=labels_path)
             # An ensemble's version is an empty folder, which git would not keep.
             (version_folder / ".gitkeep").touch()
             (version_folder.parent / TAXONOMY).write_text(nodes.to_json() + "\n", encoding="utf-8")
@@ -142,22 +148,27 @@ def export_run(
 
 
 def _load_classifiers(
-    run: RunFolder, encoders: Sequence[Encoder], familiarity: Familiarity | None
+    run: RunFolder, encoders: Sequence[Encoder], added: AddedCategories | None, familiarity: Familiarity | None
 ) -> dict[str, Classifier]:
     """Load the classifiers of all modalities, and fusion where there are several, by the names of their models.
 
-    Where the run measures familiarity, each gives it besides.
+    Where categories were added, each knows them; where the run measures familiarity, each gives it besides.
     """
     further = () if familiarity is None else (FAMILIARITY,)
+
+    def load(name: str, modality: str | None) -> Any:
+        model = run.load_classifier(name)
+        return extend_classifier(model, added.weights, modality) if added else model
+
     classifiers = {}
     for encoder in encoders:
-        name, model = encoder.classifier, run.load_classifier(encoder.classifier)
+        name, model = encoder.classifier, load(encoder.classifier, encoder.name)
         if familiarity is not None:
             model = with_familiarity(model, familiarity.only([encoder.name]), [model.output["EMBEDDING"]], [])
         outputs = (*EMBEDDING_AND_PROBABILITIES, *further)
         classifiers[name] = Classifier.of(name, model, [encoder.array_name], outputs, encoder.highest)
     if len(encoders) > 1:
-        model = run.load_classifier(FUSION)
+        model = load(FUSION, None)
         if familiarity is not None:
             embeddings = [model.input[encoder.embedding_name] for encoder in encoders]
             flags = [model.input[encoder.present_name] for encoder in encoders]
