@@ -47,7 +47,12 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     ),
     "evaluate": Entry(
         "aisle_training.commands.evaluate:evaluate",
-        "Measure the classifiers of RUN on its test split, beside a TF-IDF + linear SVM baseline.",
+        "Measure the classifiers of RUN on its test split, beside simple baselines.",
+        "training",
+    ),
+    "report": Entry(
+        "aisle_training.commands.report:report",
+        "Write a report on evaluated runs, side by side, as one HTML file that needs nothing else.",
         "training",
     ),
     "category": Entry(
@@ -58,6 +63,11 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "export": Entry(
         "aisle_cli.export:export",
         "Export a trained run as models that a Triton-style server loads.",
+        "training",
+    ),
+    "quantize": Entry(
+        "aisle_training.commands.quantize:quantize",
+        "Round the image network of RUN to 8-bit integers, and print what that costs and gains.",
         "training",
     ),
 }

@@ -17,6 +17,7 @@ SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requ
 DECOUPLED_ON_UNARY = "ModelInfer RPC doesn't support models with decoupled transaction policy"
 SHARED_MEMORY_DISABLED = "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable."
 PRIORITY_NEGATIVE = "invalid value for 'priority', expected value >= 0."
+SEQUENCE_ID_TOO_LONG = "string correlation ID cannot be longer than 128 characters"
 CLASSIFICATION_NOT_POSITIVE = "invalid value for 'classification' parameter, expected >= 0"
 CLASSIFICATION_TYPE = "invalid value type for 'classification' parameter, expected int64_param"
 CLASSIFICATION_WITH_SHARED_MEMORY = "output can't set both 'shared_memory_region' and 'classification'"
@@ -24,9 +25,14 @@ CLASSIFICATION_TOO_LARGE = "classification output tensor too large"
 
 
 DECOUPLED_OVER_HTTP = "HTTP end point doesn't support models with decoupled transaction policy"
+MODEL_VERSION_NOT_READY = "Model version not ready"
 SHAPE_IS_NOT_THE_DATAS = "Unable to parse 'data': Shape does not match true shape of 'data' field"
-NO_FP16_JSON_INPUT = "receiving {datatype} data via JSON is not supported. Please use the binary data format for input"
-NO_FP16_JSON_OUTPUT = "sending {datatype} data via JSON is not supported. Please use the binary data format for output"
+NO_FP16_JSON_INPUT = (
+    "receiving {datatype} data via JSON is not supported. Please use the binary data format for input {name}"
+)
+NO_FP16_JSON_OUTPUT = (
+    "sending {datatype} data via JSON is not supported. Please use the binary data format for output {name}"
+)
 
 
 def dims_text(dims: Sequence[int]) -> str:
@@ -88,7 +94,8 @@ def duplicate_output(log_prefix: str, name: str) -> str:
 def reserved_parameter(name: str) -> str:
     """A request parameter has a name that the protocol keeps for itself."""
     return (
-        f"parameter keys starting with 'triton_' are reserved for Triton usage. '{name}' is not one that is expected."
+        "parameter keys starting with 'triton_' are reserved for Triton usage. Only the following keys starting with 'triton_' are"
+        f" allowed: triton_enable_empty_final_response, got '{name}'"
     )
 
 
@@ -114,8 +121,10 @@ def no_data(name: str, model: str) -> str:
 
 def unexpected_contents(name: str, model: str, came: str, expected: str, *, is_second: bool = False) -> str:
     """Typed contents stand in a field of another datatype, or in two fields."""
-    text = f"unexpected explicit tensor data for input tensor '{name}' for model '{model}' of type '{came}', "
-    return text + ("binary data was already supplied." if is_second else f"expected datatype '{expected}'")
+    text = f"unexpected explicit tensor data for input tensor '{name}' for model '{model}'"
+    if is_second:
+        return f"{text}, binary data was already supplied."
+    return f"{text} of type '{came}', expected datatype '{expected}'"
 
 
 def unknown_shared_memory(region: str) -> str:
@@ -128,9 +137,9 @@ def unknown_shared_memory_status(kind: str, region: str) -> str:
     return f"Unable to find {kind} shared memory region: '{region}'"
 
 
-def dimension_unspecified(name: str, model: str, dims: Sequence[int]) -> str:
+def dimension_unspecified(log_prefix: str, name: str, model: str, dims: Sequence[int]) -> str:
     """A request leaves a dimension of an input open."""
-    return f"All input dimensions should be specified for input '{name}' for model '{model}', got {dims_text(dims)}"
+    return f"{log_prefix}All input dimensions should be specified for input '{name}' for model '{model}', got {dims_text(dims)}"
 
 
 def dimension_invalid(name: str, dims: Sequence[int]) -> str:
@@ -150,25 +159,35 @@ def byte_size_mismatch(log_prefix: str, name: str, model: str, expected: int, go
     )
 
 
-def incomplete_string_length(name: str, model: str, left: int) -> str:
+def incomplete_string_length(log_prefix: str, name: str, model: str, left: int) -> str:
     """BYTES data ends within the length of an element."""
     return (
-        f"incomplete string length indicator for inference input '{name}' for model '{model}', "
-        f"expecting 4 bytes but only {left} bytes available."
+        f"{log_prefix}incomplete string length indicator for inference input '{name}' for model '{model}', "
+        f"expecting 4 bytes but only {left} bytes available. Please make sure the string length indicator is in one buffer."
     )
 
 
-def too_many_strings(name: str, model: str, came: int, expected: int) -> str:
+def incomplete_string(name: str, declared: int, left: int) -> str:
+    """BYTES data ends within the last element."""
+    return (
+        f"incomplete string data for inference input '{name}', "
+        f"expecting string of length {declared} but only {left} bytes available"
+    )
+
+
+def too_many_strings(log_prefix: str, name: str, model: str, came: int, expected: int) -> str:
     """BYTES data goes on after its last element. Counting stops at the first that is too many."""
     return (
-        f"unexpected number of string elements {came} for inference input '{name}' for model '{model}', "
+        f"{log_prefix}unexpected number of string elements {came} for inference input '{name}' for model '{model}', "
         f"expecting {expected}"
     )
 
 
-def too_few_strings(name: str, model: str, came: int, expected: int) -> str:
+def too_few_strings(log_prefix: str, name: str, model: str, came: int, expected: int) -> str:
     """BYTES data ends before its last element."""
-    return f"expected {expected} string elements for inference input '{name}' for model '{model}', got {came}"
+    return (
+        f"{log_prefix}expected {expected} string elements for inference input '{name}' for model '{model}', got {came}"
+    )
 
 
 def response_too_large(byte_size: int, limit: int) -> str:
@@ -221,10 +240,13 @@ def in_ensemble(ensemble: str, message: str) -> str:
     return f"in ensemble '{ensemble}', {message}"
 
 
-def wrong_inputs(model: str, given: Sequence[str], missing: Sequence[str], required: int, total: int) -> str:
+def wrong_inputs(
+    log_prefix: str, model: str, given: Sequence[str], missing: Sequence[str], required: int, total: int
+) -> str:
     """Too few or too many inputs, or not the required ones.
 
     Args:
+        log_prefix: `InferenceRequest.log_prefix()`.
         model: Which model.
         given: Names that came.
         missing: Required names that did not, in the order of the model configuration.
@@ -232,7 +254,8 @@ def wrong_inputs(model: str, given: Sequence[str], missing: Sequence[str], requi
         total: Inputs of the model.
     """
     count = f"{total} inputs" if required == total else f"number of inputs between {required} and {total}"
-    text = f"expected {count} but got {len(given)} inputs for model '{model}'. Got input(s) [{_quoted(sorted(given))}]"
+    came = _quoted(sorted(given))
+    text = f"{log_prefix}expected {count} but got {len(given)} inputs for model '{model}'. Got input(s) [{came}]"
     if missing:
         text += f", but missing required input(s) [{_quoted(missing)}]. Please provide all required input(s)"
     return f"{text}."
@@ -251,6 +274,11 @@ def unequal_batch_sizes(log_prefix: str, name: str, model: str) -> str:
 def wrong_datatype(log_prefix: str, name: str, model: str, given: str, expected: str) -> str:
     """An input has another datatype than the model configuration says."""
     return f"{log_prefix}inference input '{name}' data-type is '{given}', but model '{model}' expects '{expected}'"
+
+
+def invalid_datatype(log_prefix: str, name: str, model: str, given: str, expected: str) -> str:
+    """An input has a datatype that the protocol does not know."""
+    return f"{wrong_datatype(log_prefix, name, model, '<invalid>', expected)}, got '{given}'"
 
 
 def wrong_shape(
@@ -340,6 +368,14 @@ def body_too_large(byte_size: int | str, limit: int) -> str:
 def header_length_out_of_range(text: str, byte_size: int) -> str:
     """`Inference-Header-Content-Length` points outside of the body, or is no number."""
     return f"inference header size should be in range (0, {byte_size}), got: {text}"
+
+
+def not_one_way_of_data(name: str, given: Sequence[str]) -> str:
+    """An input of an HTTP request has no data, or has them twice. Which input is ours to add."""
+    return (
+        "Input must set only one of the following fields: 'data', 'binary_data_size' in 'parameters', 'shared_memory_region' in"
+        f" 'parameters'. But {f'set {chr(32).join(given)}' if given else 'no field is set'}, input '{name}'"
+    )
 
 
 def too_little_binary_data(name: str, model: str, missing: int) -> str:

@@ -39,6 +39,20 @@ def write_conformance_models(repository: Path) -> None:
     write_identity_model(repository, "two_inputs", [("0", "FP32", (16,)), ("1", "INT32", (4,))])
     write_identity_model(repository, "datatypes", [(f"_{name}", name, (3,)) for name in GOLDEN_BYTES], max_batch_size=0)
     write_identity_model(repository, "any_size", [("0", "FP32", (-1,))], max_batch_size=0)
+    write_identity_model(repository, "any_bytes", [("0", "INT8", (-1, -1))], max_batch_size=0)
+    write_identity_model(repository, "texts", [("0", "BYTES", (16,))])
+    write_identity_model(repository, "flat", max_batch_size=0)
+    write_identity_model(
+        repository, "two_levels", extra="dynamic_batching { priority_levels: 2 default_priority_level: 2 }"
+    )
+    write_identity_model(
+        repository, "all_required", [(str(index), "FP32", (4,)) for index in range(3)], max_batch_size=0
+    )
+    path = write_identity_model(
+        repository, "last_optional", [(str(index), "FP32", (4,)) for index in range(4)], max_batch_size=0
+    )
+    config = path / "config.pbtxt"
+    config.write_text(config.read_text().replace('name: "INPUT3"', 'name: "INPUT3" optional: true'))
     write_identity_model(repository, "versions", versions=(1, 3, 12), extra="version_policy { all {} }")
     write_identity_model(
         repository, "slow", parameters={"execute_delay_ms": "400"}, extra="instance_group { count: 1 }"

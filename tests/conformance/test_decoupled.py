@@ -205,7 +205,7 @@ def test_a_decoupled_model_is_not_asked_by_unary_call(decoupled_server: ServerPr
         client.infer("repeat", [infer_input("IN", np.array([1], np.int32), "INT32")])
 
 
-def test_a_caller_that_leaves_stops_the_model(decoupled_server: ServerProcess) -> None:
+def test_d53_a_caller_that_leaves_stops_the_model(decoupled_server: ServerProcess) -> None:
     """A stream that is cancelled turns `is_cancelled` true, so that the model can stop."""
     stream = Stream(decoupled_server.grpc)
     stream.ask("endless", 0)

@@ -99,8 +99,8 @@ def test_every_datatype_travels(server: ServerProcess) -> None:
     assert body.endswith(b"".join(raws.values()))
 
 
-def test_nan_survives_json(server: ServerProcess) -> None:
-    """D 38: what is not a number goes both ways."""
+def test_d38_nan_survives_json(server: ServerProcess) -> None:
+    """What is not a number goes both ways."""
     status, body = _post(server, "/v2/models/identity/infer", _body(data=[float("nan"), *[float("-inf")] * 15]))
     assert status == 200
     data = json.loads(body)["outputs"][0]["data"]
@@ -148,14 +148,14 @@ def test_errors_are_those_of_grpc(web: triton.InferenceServerClient) -> None:
         web.get_inference_statistics("nope")
 
 
-def test_90_deep_json_is_refused(server: ServerProcess) -> None:
+def test_d90_deep_json_is_refused(server: ServerProcess) -> None:
     """A quarter of a million brackets answer 400, and the server goes on."""
     status, body = _post(server, "/v2/models/identity/infer", b'{"inputs":' + b"[" * 250_000 + b"]" * 250_000 + b"}")
     assert (status, json.loads(body)) == (400, {"error": "the request JSON is nested deeper than 100 levels"})
     assert server.get("/v2/health/live")[0] == 200
 
 
-def test_91_large_bodies_and_bombs_are_refused(server: ServerProcess) -> None:
+def test_d91_large_bodies_and_bombs_are_refused(server: ServerProcess) -> None:
     """More than 64 MiB, as sent or as decompressed, answers 400 with the name of the flag."""
     bomb = gzip.compress(b" " * (64 * 2**20) + _body())
     status, body = _post(server, "/v2/models/identity/infer", bomb, {"Content-Encoding": "gzip"})
@@ -167,7 +167,7 @@ def test_91_large_bodies_and_bombs_are_refused(server: ServerProcess) -> None:
         assert connection.recv(100).startswith(b"HTTP/1.1 400 ")  # before any of it came
 
 
-def test_93_a_body_in_many_chunks_is_read(server: ServerProcess) -> None:
+def test_d93_a_body_in_many_chunks_is_read(server: ServerProcess) -> None:
     """A thousand chunks of a few bytes make one request."""
     body = _body() + b" " * 2000
     host, _, port = server.http.rpartition(":")

@@ -207,7 +207,7 @@ def test_bytes_that_are_no_request_are_refused(server: ServerProcess, client: tr
     assert client.is_server_ready()
 
 
-def test_a_full_queue_refuses_at_once(server: ServerProcess) -> None:
+def test_d48_b24_a_full_queue_refuses_at_once(server: ServerProcess) -> None:
     """Requests beyond the queue's size are UNAVAILABLE; those that it took are answered."""
 
     async def ask_all() -> list[Any]:
@@ -226,7 +226,7 @@ def test_a_full_queue_refuses_at_once(server: ServerProcess) -> None:
     assert all(each.message().endswith("Exceeds maximum queue size") for each in refusals)
 
 
-def test_a_request_that_waits_too_long_is_refused(server: ServerProcess) -> None:
+def test_d49_b23_a_request_that_waits_too_long_is_refused(server: ServerProcess) -> None:
     """A request that waits longer than its queue policy allows is UNAVAILABLE, in the very words that clients compare."""
 
     async def ask_two() -> list[Any]:

@@ -19,7 +19,7 @@ def _executions(client: triton.InferenceServerClient, model: str) -> int:
     return int(row.execution_count)
 
 
-def test_a_queued_request_whose_caller_left_is_not_executed(
+def test_d51_a_queued_request_whose_caller_left_is_not_executed(
     server: ServerProcess, client: triton.InferenceServerClient
 ) -> None:
     """A request that is cancelled while it waits never reaches the model, and its neighbours are answered."""
@@ -41,7 +41,7 @@ def test_a_queued_request_whose_caller_left_is_not_executed(
     assert _executions(client, "slow") - before == 2
 
 
-def test_a_deadline_is_kept(client: triton.InferenceServerClient) -> None:
+def test_d52_b37_a_deadline_is_kept(client: triton.InferenceServerClient) -> None:
     """A caller whose deadline passes is told so at once, not when the model is done."""
     started = time.monotonic()
     with refused(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"):
@@ -49,7 +49,7 @@ def test_a_deadline_is_kept(client: triton.InferenceServerClient) -> None:
     assert time.monotonic() - started < 0.35
 
 
-def test_a_queued_request_past_its_deadline_is_not_executed(
+def test_d52_a_queued_request_past_its_deadline_is_not_executed(
     server: ServerProcess, client: triton.InferenceServerClient
 ) -> None:
     """A request whose deadline passes while it waits never reaches the model."""

@@ -1,4 +1,7 @@
-"""Loading and unloading models with NVIDIA's client: every control mode, every text. Numbers are those of the list of bad inputs."""
+"""Loading and unloading models with NVIDIA's client: every control mode, every text.
+
+Numbers are those of `tests/support/triton_books.py`.
+"""
 
 from __future__ import annotations
 
@@ -114,7 +117,7 @@ def failed_to_poll(name: str) -> str:
     return f"failed to load '{name}', failed to poll from model repository"
 
 
-def test_a_model_is_loaded_asked_and_unloaded(explicit: Explicit) -> None:
+def test_d04_b22_b25_a_model_is_loaded_asked_and_unloaded(explicit: Explicit) -> None:
     """A model that nobody loaded is a name; loaded it answers; unloaded it says so, and is not found any more."""
     write_identity_model(explicit.repository, "life")
     assert explicit.index()["life", ""] == ("", "")
@@ -137,8 +140,8 @@ def test_a_model_is_loaded_asked_and_unloaded(explicit: Explicit) -> None:
 
 
 @pytest.mark.parametrize("name", ["../etc", "a/../b", "/etc/passwd", "model/", "..", " ..", ".. "])
-def test_a_name_that_could_lead_out_is_refused(explicit: Explicit, name: str) -> None:
-    """70, 72: such a name is never looked for; to unload it is no error."""
+def test_d70_d72_b13_a_name_that_could_lead_out_is_refused(explicit: Explicit, name: str) -> None:
+    """Such a name is never looked for; to unload it is no error."""
     text = f"invalid model name '{name}', model name must not contain path traversal characters"
     with refused(INVALID, text):
         explicit.client.load_model(name)
@@ -146,23 +149,23 @@ def test_a_name_that_could_lead_out_is_refused(explicit: Explicit, name: str) ->
 
 
 @pytest.mark.parametrize("name", ["", " ", "\t", "\r\f\v"])
-def test_an_empty_name_is_refused(explicit: Explicit, name: str) -> None:
-    """71, 72: a blank name is told what is missing; to unload it is no error."""
+def test_d71_d72_b12_an_empty_name_is_refused(explicit: Explicit, name: str) -> None:
+    """A blank name is told what is missing; to unload it is no error."""
     with refused(INVALID, "Model name cannot be empty. Please enter a valid name to deploy."):
         explicit.client.load_model(name)
     explicit.client.unload_model(name)
 
 
 @pytest.mark.parametrize("name", ["...", "model..1", *(f"name{each}" for each in ";|&$`<>(){}\\\"'*~!"), "nothing"])
-def test_a_name_that_nobody_has_is_not_found(explicit: Explicit, name: str) -> None:
-    """70, 73: whatever the characters, a name is looked for among the directories and is nothing else."""
+def test_d70_d73_b29_a_name_that_nobody_has_is_not_found(explicit: Explicit, name: str) -> None:
+    """Whatever the characters, a name is looked for among the directories and is nothing else."""
     with refused(INTERNAL, failed_to_poll(name)):
         explicit.client.load_model(name)
     explicit.client.unload_model(name)
 
 
-def test_a_name_may_have_the_characters_of_a_shell(explicit: Explicit) -> None:
-    """73: a directory may be called so, and its model is loaded."""
+def test_d73_a_name_may_have_the_characters_of_a_shell(explicit: Explicit) -> None:
+    """A directory may be called so, and its model is loaded."""
     name = ";|&$`<>(){}\"'*~! x"
     write_identity_model(explicit.repository, "plain")
     (explicit.repository / "plain").rename(explicit.repository / name)
@@ -173,8 +176,8 @@ def test_a_name_may_have_the_characters_of_a_shell(explicit: Explicit) -> None:
 
 
 @pytest.mark.parametrize("parameters", [{"config": config_json()}, {}])
-def test_a_parameter_of_the_wrong_type_or_name_is_refused(explicit: Explicit, parameters: dict[str, str]) -> None:
-    """78: the texts say which parameter, and what it should have been."""
+def test_d78_a_parameter_of_the_wrong_type_or_name_is_refused(explicit: Explicit, parameters: dict[str, str]) -> None:
+    """The texts say which parameter, and what it should have been."""
     text, raw = pb.ModelRepositoryParameter(string_param="x"), pb.ModelRepositoryParameter(bytes_param=b"x")
     for given, message in (
         ({"config": raw}, "invalid value type for load parameter 'config', expected string_param."),
@@ -200,8 +203,8 @@ def test_a_repository_cannot_be_named(explicit: Explicit) -> None:
             call(request, timeout=20)
 
 
-def test_a_load_that_fails_fails_each_time_and_is_mended_by_the_next(explicit: Explicit) -> None:
-    """84, 85: the reason is told each time and stands in the index; a load of what has been mended succeeds."""
+def test_d84_d85_b10_a_load_that_fails_fails_each_time_and_is_mended_by_the_next(explicit: Explicit) -> None:
+    """The reason is told each time and stands in the index; a load of what has been mended succeeds."""
     path = write_identity_model(explicit.repository, "broken", parameters={"execute_delay_ms": "soon"})
     reason = "Invalid argument: parameter 'execute_delay_ms' of model 'broken' is 'soon'; expected a number that is not negative"
     for _ in range(3):
@@ -219,8 +222,8 @@ def test_a_load_that_fails_fails_each_time_and_is_mended_by_the_next(explicit: E
     assert explicit.index()["broken", "1"] == ("READY", "")
 
 
-def test_a_reload_that_fails_leaves_the_old_version_in_service(explicit: Explicit) -> None:
-    """86: neither a version that cannot be loaded nor a configuration that cannot be read disturbs what is served."""
+def test_d86_a_reload_that_fails_leaves_the_old_version_in_service(explicit: Explicit) -> None:
+    """Neither a version that cannot be loaded nor a configuration that cannot be read disturbs what is served."""
     path = write_identity_model(explicit.repository, "steady")
     explicit.client.load_model("steady")
     config = path / "config.pbtxt"
@@ -242,10 +245,10 @@ def test_a_reload_that_fails_leaves_the_old_version_in_service(explicit: Explici
 @pytest.mark.parametrize(
     ("name", "versions"), [("zeros", ("01", "abc", "3")), ("empty_version", ("abc",))], ids=["some", "none"]
 )
-def test_a_directory_that_is_no_version_is_passed_over(
+def test_d82_a_directory_that_is_no_version_is_passed_over(
     explicit: Explicit, name: str, versions: tuple[str, ...]
 ) -> None:
-    """82: a leading zero or a word makes no version; with no version at all there is nothing to load."""
+    """A leading zero or a word makes no version; with no version at all there is nothing to load."""
     path = write_identity_model(explicit.repository, name)
     (path / "1").rmdir()
     for version in versions:
@@ -262,8 +265,8 @@ def test_a_directory_that_is_no_version_is_passed_over(
             explicit.client.infer(name, row_input())
 
 
-def test_a_configuration_must_bear_the_name_of_its_directory(explicit: Explicit) -> None:
-    """83: the index tells the two names, the caller that it could not be read."""
+def test_d83_a_configuration_must_bear_the_name_of_its_directory(explicit: Explicit) -> None:
+    """The index tells the two names, the caller that it could not be read."""
     write_identity_model(explicit.repository, "one_name")
     (explicit.repository / "one_name").rename(explicit.repository / "other_name")
     with refused(INTERNAL, failed_to_poll("other_name")):
@@ -274,8 +277,8 @@ def test_a_configuration_must_bear_the_name_of_its_directory(explicit: Explicit)
     )
 
 
-def test_a_label_file_outside_the_model_is_refused(explicit: Explicit) -> None:
-    """79: labels are read from the model directory and nowhere else."""
+def test_d79_a_label_file_outside_the_model_is_refused(explicit: Explicit) -> None:
+    """Labels are read from the model directory and nowhere else."""
     path = write_identity_model(explicit.repository, "nosy", labels=["a"])
     config = path / "config.pbtxt"
     config.write_text(config.read_text().replace("labels.txt", "../../../etc/passwd"))
@@ -323,8 +326,8 @@ def test_a_configuration_may_come_with_the_load(explicit: Explicit) -> None:
     ],
     ids=range(11),
 )
-def test_a_configuration_that_cannot_be_read_changes_nothing(explicit: Explicit, config: str) -> None:
-    """77: JSON that is malformed, nested too deeply, too long, or no model configuration; what is served stays."""
+def test_d77_a_configuration_that_cannot_be_read_changes_nothing(explicit: Explicit, config: str) -> None:
+    """JSON that is malformed, nested too deeply, too long, or no model configuration; what is served stays."""
     if not (explicit.repository / "calm").exists():
         write_identity_model(explicit.repository, "calm")
     explicit.client.load_model("calm")
@@ -369,8 +372,8 @@ def test_a_model_may_come_as_files_alone(explicit: Explicit) -> None:
     ["../../evil", "1/../../evil", "/tmp/evil", "..", "", "1/" + "x" * 300, "1/a\0b", "1/model.py/x"],
     ids=range(8),
 )
-def test_a_file_that_would_lie_elsewhere_is_refused(explicit: Explicit, path: str) -> None:
-    """74, 75: a path that leads out, is too long, or runs through a file; nothing is written, and what is served stays."""
+def test_d74_d75_a_file_that_would_lie_elsewhere_is_refused(explicit: Explicit, path: str) -> None:
+    """A path that leads out, is too long, or runs through a file; nothing is written, and what is served stays."""
     if not (explicit.repository / "guarded").exists():
         write_identity_model(explicit.repository, "guarded")
     explicit.client.load_model("guarded")
@@ -382,8 +385,8 @@ def test_a_file_that_would_lie_elsewhere_is_refused(explicit: Explicit, path: st
     assert not list(explicit.repository.rglob("evil"))
 
 
-def test_files_without_a_configuration_are_refused(explicit: Explicit) -> None:
-    """76: whoever sends files must say what they are; the directory is not asked."""
+def test_d76_files_without_a_configuration_are_refused(explicit: Explicit) -> None:
+    """Whoever sends files must say what they are; the directory is not asked."""
     write_identity_model(explicit.repository, "mute")
     with refused(INTERNAL, failed_to_poll("mute")):
         explicit.stub_load("mute", **{"file__1/x": pb.ModelRepositoryParameter(bytes_param=b"")})
@@ -460,8 +463,8 @@ def test_models_are_loaded_over_http_as_over_grpc(explicit: Explicit) -> None:
 
 
 @pytest.mark.parametrize("mode", ["none", "poll"])
-def test_models_cannot_be_changed_by_callers_unless_that_is_said(tmp_path: Path, mode: str) -> None:
-    """89: without explicit control a load is refused, after its name has been looked at."""
+def test_d89_b27_models_cannot_be_changed_by_callers_unless_that_is_said(tmp_path: Path, mode: str) -> None:
+    """Without explicit control a load is refused, after its name has been looked at."""
     write_identity_model(tmp_path, "identity")
     with (
         running_server(tmp_path, f"--model-control-mode={mode}") as process,
@@ -505,8 +508,8 @@ def test_a_star_loads_every_model(tmp_path: Path) -> None:
         assert client.is_model_ready("b")
 
 
-def test_a_model_in_two_repositories_is_not_available(tmp_path: Path) -> None:
-    """81: nobody can tell which is meant. The index says so as soon as there are two, a load takes the model out of service."""
+def test_d81_b38_a_model_in_two_repositories_is_not_available(tmp_path: Path) -> None:
+    """Nobody can tell which is meant. The index says so as soon as there are two, a load takes the model out of service."""
     one, two = tmp_path / "one", tmp_path / "two"
     two.mkdir()
     write_identity_model(one, "twin")
@@ -583,8 +586,8 @@ def test_what_the_process_fills_in_is_the_operators_choice(tmp_path: Path) -> No
         )
 
 
-def test_the_server_stops_while_models_load_and_leave(tmp_path: Path) -> None:
-    """88: a load under way is finished, a model that is leaving is waited for, and the process ends in good order."""
+def test_d88_the_server_stops_while_models_load_and_leave(tmp_path: Path) -> None:
+    """A load under way is finished, a model that is leaving is waited for, and the process ends in good order."""
     write_identity_model(tmp_path, "late", parameters={"creation_delay_sec": "2"}, extra="instance_group { count: 1 }")
     write_identity_model(tmp_path, "busy", parameters={"execute_delay_ms": "1500"})
     outcomes: list[Any] = []

@@ -172,7 +172,7 @@ def test_a_model_in_its_process_completes_its_configuration(own_client: triton.I
     assert result.as_numpy("OUT").tolist() == text.tolist()
 
 
-def test_a_killed_process_is_restarted(
+def test_d56_a_killed_process_is_restarted(
     own_process_server: ServerProcess, own_client: triton.InferenceServerClient
 ) -> None:
     """Kill -9: the request under way fails, readiness goes and comes back, and the log tells it all."""

@@ -27,7 +27,7 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
-def test_accepted_requests_are_answered_when_the_server_stops(repository: Path) -> None:
+def test_d05_accepted_requests_are_answered_when_the_server_stops(repository: Path) -> None:
     """On SIGTERM requests that execute and requests that wait are answered; new ones are refused; the exit status is 0."""
     write_identity_model(
         repository, "slow", parameters={"execute_delay_ms": "500"}, extra="instance_group { count: 2 }"
@@ -79,7 +79,7 @@ def test_a_stop_under_load_leaves_nobody_without_a_word(repository: Path) -> Non
     assert set(outcomes) == {"answered", "StatusCode.UNAVAILABLE"}
 
 
-def test_an_open_stream_does_not_hold_up_the_stop(repository: Path) -> None:
+def test_d53_an_open_stream_does_not_hold_up_the_stop(repository: Path) -> None:
     """A stream that is open and a watch of health end when the server stops."""
     write_identity_model(repository, "identity")
     errors: list[InferenceServerException] = []
@@ -160,7 +160,7 @@ def test_a_broken_model_ends_the_start(repository: Path) -> None:
         assert any("Failed to load: broken. Exiting" in line for line in server.log)
 
 
-def test_a_broken_model_may_be_left_out(repository: Path) -> None:
+def test_d84_a_broken_model_may_be_left_out(repository: Path) -> None:
     """With --exit-on-error=false the others are served; ready is a matter of strictness."""
     write_identity_model(repository, "fine")
     write_identity_model(repository, "broken", parameters={"execute_delay_ms": "soon"})

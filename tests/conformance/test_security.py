@@ -24,6 +24,7 @@ from tests.support.server_process import ServerProcess, running_server
 from tests.support.triton_requests import ROW, refused, row_input
 
 SECRET = {"triton-grpc-protocol-admin": "s3cret"}
+RESERVED_NAMES = ("sequence_id", "sequence_start", "sequence_end", "priority", "timeout", "triton_magic")
 REFUSAL = "This protocol is restricted, expecting header 'triton-grpc-protocol-admin'"
 
 # Answers with the parameters of the request that it was given.
@@ -56,8 +57,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]
         "--grpc-restricted-protocol=inference,statistics:admin=s3cret",
         "--http-restricted-api=statistics:Admin-Key=s3cret",
         "--http-header-timeout-secs=1",
-        "--http-header-forward-pattern=^x-|priority",
-        "--grpc-header-forward-pattern=^x-|priority",
+        f"--http-header-forward-pattern=^x-|{'|'.join(RESERVED_NAMES)}",
+        f"--grpc-header-forward-pattern=^x-|{'|'.join(RESERVED_NAMES)}",
         "--max-inflight-requests=3",
     ) as process:
         yield process
@@ -71,7 +72,7 @@ def client(guarded: ServerProcess) -> Iterator[triton.InferenceServerClient]:
 
 
 @pytest.mark.parametrize("headers", [{}, {"triton-grpc-protocol-admin": "wrong"}, {"admin": "s3cret"}])
-def test_95_a_restricted_category_needs_its_header(
+def test_d95_b28_a_restricted_category_needs_its_header(
     client: triton.InferenceServerClient, headers: dict[str, str]
 ) -> None:
     """Without the header, or with a wrong one, UNAVAILABLE and the text; open categories answer all the same."""
@@ -83,14 +84,14 @@ def test_95_a_restricted_category_needs_its_header(
     assert client.get_model_config("identity", headers=headers).config.max_batch_size == 8
 
 
-def test_95_the_header_opens_it(client: triton.InferenceServerClient) -> None:
+def test_d95_the_header_opens_it(client: triton.InferenceServerClient) -> None:
     """With the right header the request is answered."""
     np.testing.assert_array_equal(client.infer("identity", row_input(), headers=SECRET).as_numpy("OUTPUT0"), ROW)
     assert client.get_inference_statistics("identity", headers=SECRET).model_stats
 
 
 @pytest.mark.parametrize("opens", [True, False])
-async def test_95_streams_are_restricted_too(guarded: ServerProcess, opens: bool) -> None:
+async def test_d95_b28_streams_are_restricted_too(guarded: ServerProcess, opens: bool) -> None:
     """A stream is refused as a whole, with a status, when it begins."""
 
     async def requests():
@@ -115,7 +116,7 @@ def test_probes_are_not_restricted_with_inference(guarded: ServerProcess) -> Non
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-def test_95_http_answers_403(guarded: ServerProcess) -> None:
+def test_d95_http_answers_403(guarded: ServerProcess) -> None:
     """Over HTTP the header has the name of the key itself."""
     text = b'{"error":"This API is restricted, expecting header \'Admin-Key\'"}'
     assert guarded.get("/v2/models/stats") == (403, text)
@@ -135,7 +136,7 @@ def test_95_http_answers_403(guarded: ServerProcess) -> None:
         ("--http-header-forward-pattern=[", "which is no regular expression"),
     ],
 )
-def test_96_contradictory_restrictions_refuse_to_start(tmp_path: Path, flag: str, text: str) -> None:
+def test_d96_contradictory_restrictions_refuse_to_start(tmp_path: Path, flag: str, text: str) -> None:
     """A flag that guards nothing, or not what was meant, ends the process before it listens."""
     arguments = [sys.executable, "-m", "aisle_server", f"--model-repository={tmp_path}", flag]
     ended = subprocess.run(arguments, capture_output=True, text=True, timeout=30, check=False)
@@ -143,8 +144,8 @@ def test_96_contradictory_restrictions_refuse_to_start(tmp_path: Path, flag: str
     assert text in " ".join(ended.stderr.split())
 
 
-def test_forwarded_headers_are_parameters(guarded: ServerProcess, client: triton.InferenceServerClient) -> None:
-    """D 47: quotes and backslashes survive; headers that the pattern does not find are not forwarded."""
+def test_d47_forwarded_headers_are_parameters(guarded: ServerProcess, client: triton.InferenceServerClient) -> None:
+    """Quotes and backslashes survive; headers that the pattern does not find are not forwarded."""
     headers = {**SECRET, "x-shop": 'a "b" \\c', "other": "1"}
     over_grpc = client.infer("tell_parameters", row_input(ROW[0]), headers=headers, parameters={"n": 1})
     web = triton_http.InferenceServerClient(guarded.http)
@@ -156,12 +157,20 @@ def test_forwarded_headers_are_parameters(guarded: ServerProcess, client: triton
         assert eval(result.as_numpy("OUTPUT0")[0]) == {"n": 1, "x-shop": 'a "b" \\c'}
 
 
-def test_44_reserved_headers_are_refused(client: triton.InferenceServerClient) -> None:
-    """A header that would pass for a parameter of the protocol."""
-    with refused(
-        grpc.StatusCode.INVALID_ARGUMENT, "Header 'priority' is reserved for Triton usage and cannot be forwarded."
-    ):
-        client.infer("identity", row_input(), headers={**SECRET, "priority": "1"})
+@pytest.mark.parametrize("name", RESERVED_NAMES)
+def test_d44_reserved_headers_are_refused(
+    guarded: ServerProcess, client: triton.InferenceServerClient, name: str
+) -> None:
+    """A header that would pass for a parameter of the protocol, over either door."""
+    text = f"Header '{name}' is reserved for Triton usage and cannot be forwarded."
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, text):
+        client.infer("identity", row_input(), headers={**SECRET, name: "1"})
+    web = triton_http.InferenceServerClient(guarded.http)
+    given = triton_http.InferInput("INPUT0", [1, 16], "FP32")
+    given.set_data_from_numpy(ROW)
+    with refused("400", text):
+        web.infer("identity", [given], headers={name: "1"})
+    web.close()
 
 
 async def test_a_full_server_says_so_at_once(guarded: ServerProcess) -> None:

@@ -16,7 +16,7 @@ from tests.support.server_process import running_server
 from tests.support.triton_requests import ROW, refused, row_input
 
 
-def test_log_settings_change_the_log(tmp_path: Path) -> None:
+def test_b33_log_settings_change_the_log(tmp_path: Path) -> None:
     """What is switched off is not told, over either door; the log's place cannot be moved."""
     write_identity_model(tmp_path, "identity")
     with running_server(tmp_path) as server, triton.InferenceServerClient(server.grpc) as client:
@@ -35,7 +35,7 @@ def test_log_settings_change_the_log(tmp_path: Path) -> None:
         assert not any("SIGTERM: stopping" in line for line in server.log)
 
 
-def test_traces_are_written_when_asked(tmp_path: Path) -> None:
+def test_b14_traces_are_written_when_asked(tmp_path: Path) -> None:
     """A caller switches tracing on for one model, and the file has its requests when the server has stopped."""
     repository = tmp_path / "models"
     write_identity_model(repository, "identity")

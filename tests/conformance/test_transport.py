@@ -44,7 +44,7 @@ def test_requests_may_come_compressed(client: triton.InferenceServerClient) -> N
         np.testing.assert_array_equal(answer.as_numpy("OUTPUT0"), array)
 
 
-def test_messages_may_be_capped(repository: Path) -> None:
+def test_d40_messages_may_be_capped(repository: Path) -> None:
     """Beyond `--grpc-max-message-bytes` a request is refused, compressed or not, and the server goes on."""
     with (
         running_server(repository, "--grpc-max-message-bytes=100000") as server,
@@ -86,7 +86,7 @@ def _tls_flags(certificates: Certificates) -> list[str]:
     return ["--grpc-use-ssl=true", *files]
 
 
-def test_callers_can_be_served_encrypted(repository: Path, certificates: Certificates) -> None:
+def test_d97_callers_can_be_served_encrypted(repository: Path, certificates: Certificates) -> None:
     """With --grpc-use-ssl a caller who trusts the authority is served, and one who speaks in the clear is not."""
     with running_server(repository, *_tls_flags(certificates)) as server:
         with triton.InferenceServerClient(
@@ -98,7 +98,7 @@ def test_callers_can_be_served_encrypted(repository: Path, certificates: Certifi
         assert caught.value.status() in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED")
 
 
-def test_callers_can_be_asked_for_a_certificate(repository: Path, certificates: Certificates) -> None:
+def test_d97_callers_can_be_asked_for_a_certificate(repository: Path, certificates: Certificates) -> None:
     """With --grpc-use-ssl-mutual only a caller with a certificate of the authority is served."""
     flags = [*_tls_flags(certificates), "--grpc-use-ssl-mutual=true", f"--grpc-root-cert={certificates.authority}"]
     known = {"private_key": str(certificates.caller_key), "certificate_chain": str(certificates.caller)}

@@ -27,7 +27,7 @@ def main() -> None:
     size = recipe.modalities["image"].picture_size
     blank = np.zeros((size, size, 3), np.uint8)
     pixels = [decode_image(base64.b64decode(p["picture"]), size) if p["picture"] else blank for p in products]
-    tokenizer = TitleTokenizer.load(run.path / "title_tokenizer.json", recipe.modalities["title"].length)
+    tokenizer = TitleTokenizer.load(run.path / "title_tokenizer.json", recipe.modalities["title"].token_ids)
     image = run.load_classifier("image_classifier")(np.stack(pixels))
     title = run.load_classifier("title_classifier")(tokenizer.encode([p["title"] or "" for p in products]))
     fusion = run.load_classifier("fusion_classifier")

@@ -93,13 +93,36 @@ def test_what_answers_are_decided_by_rides_along(trained: Trained, onnx_server: 
 
 
 def test_the_evaluation_has_its_rows(trained: Trained):
-    """`aisle evaluate` prints a row for each way to ask, with a baseline beside them, and writes them down."""
+    """`aisle evaluate` prints a row for each way to ask, disturbed inputs and baselines among them, and writes them down."""
     written = json.loads((trained.run / "evaluation.json").read_text())
-    assert len(written["figures"]) == 6
-    assert all(0 <= figure["accuracy"] <= 1 and figure["rows"] > 0 for figure in written["figures"])
-    for words in ("picture", "title", "SVM", "ECE"):
-        assert words in trained.evaluation_table
-    assert (trained.run / "confusion_matrix.png").read_bytes().startswith(b"\x89PNG")
+    rows = {(row["model"], row["inputs"], row["condition"]): row for row in written["figures"]}
+    for model, inputs, condition in (
+        ("fusion_classifier", "picture and title", "as it is"),
+        ("fusion_classifier", "picture alone", "as it is"),
+        ("fusion_classifier", "title alone", "as it is"),
+        ("image_classifier", "picture", "as it is"),
+        ("title_classifier", "title", "as it is"),
+        ("image_classifier", "picture", "picture blurred"),
+        ("fusion_classifier", "picture and title", "picture blurred"),
+        ("title_classifier", "title", "title with typos"),
+        ("fusion_classifier", "picture and title", "title with words dropped"),
+        ("title_classifier", "title", "title without category words"),
+        ("TF-IDF + linear SVM", "title", "as it is"),
+        ("most frequent category", "nothing", "as it is"),
+    ):
+        row = rows[model, inputs, condition]
+        assert 0 <= row["accuracy"] <= 1
+        assert row["rows"] > 0
+        assert inputs in trained.evaluation_table
+    assert rows["most frequent category", "nothing", "as it is"]["accuracy"] < 0.5
+    first = written["breakdowns"][0]
+    assert (first["model"], first["inputs"]) == ("fusion_classifier", "picture and title")
+    assert (
+        sum(rows for _, _, rows in first["confusion"])
+        == rows["fusion_classifier", "picture and title", "as it is"]["rows"]
+    )
+    assert set(written["training"]) == {"image_classifier", "title_classifier", "fusion_classifier"}
+    assert all(cost["epochs"] == 2 and cost["seconds"] > 0 for cost in written["training"].values())
 
 
 @pytest.mark.parametrize("file_format", ["onnx", "savedmodel"])

@@ -36,11 +36,11 @@ def raw_request(model: str = "identity", datatype: str = "FP32", shape: Any = (1
 
 
 @contextlib.contextmanager
-def refused(status: grpc.StatusCode, text: str) -> Iterator[None]:
+def refused(status: grpc.StatusCode | str, text: str) -> Iterator[None]:
     """Expect the server to refuse, with this status and exactly this text.
 
     Args:
-        status: Of gRPC.
+        status: Of gRPC, or of HTTP as its client tells it.
         text: `...` at its end stands for anything.
     """
     with pytest.raises((InferenceServerException, grpc.RpcError)) as caught:

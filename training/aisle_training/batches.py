@@ -7,16 +7,17 @@ have seen. `fit` must be told `shuffle=False`: the order is drawn here.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from aisle_training.datasets import Flags, Labels, Pixels
+from aisle_training.augmentation import Augmentation, mix_pictures
+from aisle_training.datasets import Flags, Floats, Labels, Pixels
 
-Floats = npt.NDArray[np.float32]
 TokenIds = npt.NDArray[np.int32]
 
 
@@ -56,15 +57,14 @@ class ShuffledBatches(keras.utils.PyDataset, ABC):  # type: ignore[misc]
 
 
 class PictureBatches(ShuffledBatches):
-    """Pixels and labels; pictures mirrored, shifted and mixed.
+    """Pixels and labels; pictures augmented and mixed.
 
     Args:
         pixels: uint8 [rows, size, size, 3].
         labels: int32 [rows].
         batch_size: Rows in a batch.
         seed: Of all that is drawn.
-        flip: Whether half of the pictures are mirrored left to right.
-        shift: Pictures are shifted by up to so many pixels each way; the edge is repeated.
+        augmentation: What each picture goes through first.
         mixup: Alpha of the Beta distribution of each picture's share in its mixture; 0 for no mixtures, and labels
             that are class numbers.
         classes: Number of classes, for mixtures are labelled with a share for each.
@@ -77,30 +77,43 @@ class PictureBatches(ShuffledBatches):
         batch_size: int,
         seed: int,
         *,
-        flip: bool,
-        shift: int,
+        augmentation: Augmentation,
         mixup: float = 0.0,
         classes: int = 0,
     ) -> None:
         super().__init__(len(labels), batch_size, seed)
         self._pixels = pixels
         self._labels = labels
-        self._flip = flip
-        self._shift = shift
+        self._augmentation = augmentation
         self._mixup = mixup
         self._classes = classes
 
     def _make_batch(
         self, chosen: npt.NDArray[np.int64], generator: np.random.Generator
     ) -> tuple[Pixels, Labels | Floats]:
-        batch = augment_pictures(self._pixels[chosen], generator, flip=self._flip, shift=self._shift)
+        batch = self._augmentation(self._pixels[chosen], generator)
         if not self._mixup:
             return batch, self._labels[chosen]
         return mix_pictures(batch, self._labels[chosen], self._classes, generator, self._mixup)
 
 
+@dataclass(frozen=True)
+class TitleVariant:
+    """The training titles once more, with something changed.
+
+    Attributes:
+        token_ids: int32 [rows, length]; a row of padding alone stands for a title that has no such variant.
+        fraction: Share of the titles that are read in this variant, drawn anew in every epoch.
+        keeps_label: Whether the product can still be told; if not, all classes are equally right.
+    """
+
+    token_ids: TokenIds
+    fraction: float
+    keeps_label: bool = True
+
+
 class TitleBatches(ShuffledBatches):
-    """Token ids and labels; some tokens are taken out.
+    """Token ids and labels; some tokens are taken out, and some titles read in a variant.
 
     Args:
         token_ids: int32 [rows, length]; 0 is padding.
@@ -108,18 +121,51 @@ class TitleBatches(ShuffledBatches):
         batch_size: Rows in a batch.
         seed: Of all that is drawn.
         token_dropout: Fraction of the tokens that are taken out.
+        ngram_length: How many of the ids of a title, at the end, are those of n-grams.
+        variants: Of the titles; their fractions are 1 together at most.
+        classes: Number of classes, for a variant without a label has a share of each. Labels are shares where there is
+            one, and class numbers otherwise.
     """
 
     def __init__(
-        self, token_ids: TokenIds, labels: Labels, batch_size: int, seed: int, *, token_dropout: float
+        self,
+        token_ids: TokenIds,
+        labels: Labels,
+        batch_size: int,
+        seed: int,
+        *,
+        token_dropout: float,
+        ngram_length: int = 0,
+        variants: Sequence[TitleVariant] = (),
+        classes: int = 0,
     ) -> None:
         super().__init__(len(labels), batch_size, seed)
         self._token_ids = token_ids
         self._labels = labels
         self._token_dropout = token_dropout
+        self._subword_length = token_ids.shape[1] - ngram_length
+        self._variants = variants
+        self._classes = classes
 
-    def _make_batch(self, chosen: npt.NDArray[np.int64], generator: np.random.Generator) -> tuple[TokenIds, Labels]:
-        return drop_tokens(self._token_ids[chosen], generator, self._token_dropout), self._labels[chosen]
+    def _make_batch(
+        self, chosen: npt.NDArray[np.int64], generator: np.random.Generator
+    ) -> tuple[TokenIds, Labels | Floats]:
+        token_ids, labels = self._token_ids[chosen], self._labels[chosen]
+        told = np.ones(len(chosen), dtype=np.bool_)
+        draw = generator.random(len(chosen)) if self._variants else np.empty(0)
+        begin = 0.0
+        for variant in self._variants:
+            read = (draw >= begin) & (draw < begin + variant.fraction) & variant.token_ids[chosen].any(axis=1)
+            token_ids[read] = variant.token_ids[chosen[read]]
+            told &= ~read | variant.keeps_label
+            begin += variant.fraction
+        parts = np.split(token_ids, [self._subword_length], axis=1)
+        token_ids = np.concatenate([drop_tokens(part, generator, self._token_dropout) for part in parts], axis=1)
+        if all(variant.keeps_label for variant in self._variants):
+            return token_ids, labels
+        shares = np.full((len(chosen), self._classes), 1 / self._classes, dtype=np.float32)
+        shares[told] = np.eye(self._classes, dtype=np.float32)[labels[told]]
+        return token_ids, shares
 
 
 class ArrayBatches(ShuffledBatches):
@@ -215,58 +261,6 @@ def drop_inputs(present: Flags, generator: np.random.Generator, fraction: float)
     loses = (generator.random(rows) < fraction) & possible.any(axis=1)
     left: Flags = np.where(loses[:, None], drawn, present)
     return left
-
-
-def augment_pictures(pixels: Pixels, generator: np.random.Generator, *, flip: bool, shift: int) -> Pixels:
-    """Mirror half of the pictures, and shift each by its own draw.
-
-    Args:
-        pixels: uint8 [rows, height, width, 3]; not changed.
-        generator: Where the draws come from.
-        flip: Whether to mirror left to right.
-        shift: Shift by up to so many pixels up, down, left or right; the edge is repeated.
-
-    Returns:
-        Pixels of the same shape.
-    """
-    rows, height, width, _ = pixels.shape
-    mirrored = np.less(generator.random(rows), 0.5 if flip else 0.0)
-    offsets = generator.integers(0, 2 * shift + 1, (rows, 2))
-    padded: Pixels = np.pad(pixels, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
-    augmented = np.empty_like(pixels)
-    for row, (top, left) in enumerate(offsets):
-        picture: Pixels = padded[row, top : top + height, left : left + width]
-        augmented[row] = picture[:, ::-1] if mirrored[row] else picture
-    return augmented
-
-
-def mix_pictures(
-    pixels: Pixels, labels: Labels, classes: int, generator: np.random.Generator, alpha: float
-) -> tuple[Pixels, Floats]:
-    """Lay each picture over another of its batch, as much of it as its own draw says.
-
-    Args:
-        pixels: uint8 [rows, height, width, 3]; not changed.
-        labels: Class numbers, [rows].
-        classes: Number of classes.
-        generator: Where the draws come from.
-        alpha: Of the Beta distribution of the shares; near 0 mixes few pictures, 1 draws all shares alike.
-
-    Returns:
-        Pixels of the same shape, and the share of each class, float32 [rows, classes].
-
-    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018.
-    """
-    rows = len(pixels)
-    partners = generator.permutation(rows)
-    # In steps of 1/256: whole numbers are mixed in a third of the time.
-    shares = np.round(256 * generator.beta(alpha, alpha, rows)).astype(np.uint16)
-    weight = shares[:, None, None, None]
-    mixed = ((pixels * weight + pixels[partners] * (256 - weight) + 128) >> 8).astype(np.uint8)
-    targets = np.zeros((rows, classes), dtype=np.float32)
-    np.add.at(targets, (np.arange(rows), labels), shares / 256)
-    np.add.at(targets, (np.arange(rows), labels[partners]), 1 - shares / 256)
-    return mixed, targets
 
 
 def drop_tokens(token_ids: TokenIds, generator: np.random.Generator, fraction: float) -> TokenIds:

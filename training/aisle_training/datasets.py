@@ -16,6 +16,7 @@ from aisle_training.preprocessing.images import ImageError, decode_image
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
 

@@ -1,81 +1,40 @@
-"""Evaluate a run on its test split, beside a baseline on the same rows."""
+"""Evaluate a run on its test split: clean and disturbed inputs, with and without each of them, beside simple baselines."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from aisle_training.baselines import predict_with_linear_svm
-from aisle_training.catalogue.catalogue import Catalogue
+from aisle_training.catalogue.catalogue import Catalogue, Product
 from aisle_training.catalogue.splits import read_split
-from aisle_training.classifier_training import SplitInputs
+from aisle_training.category_words import mask_category_words
 from aisle_training.datasets import LabelledProducts, Labels, Progress, no_progress, select_split
-from aisle_training.fusion_training import embed_split
-from aisle_training.metrics import accuracy, confusion_matrix, expected_calibration_error, macro_f1
-from aisle_training.modalities.registry import create_encoders
+from aisle_training.evaluation.classifiers import Classifiers, Outputs
+from aisle_training.evaluation.disturbances import PICTURE_DISTURBANCES, TEXT_DISTURBANCES
+from aisle_training.evaluation.evaluation import Evaluation, Figures, Origin
+from aisle_training.evaluation.measuring import Answers, break_down, measure, measure_classes
+from aisle_training.evaluation.training_cost import read_training_cost
+from aisle_training.modalities.encoder import Encoded, Encoder
+from aisle_training.modalities.image import ImageEncoder
 from aisle_training.modalities.text import TextEncoder
-from aisle_training.presence import list_presences
-from aisle_training.recipes.recipe import FUSION
+from aisle_training.presence import rows_with
 from aisle_training.runs import RunFolder
 
-
-@dataclass(frozen=True)
-class Figures:
-    """How one model does with one set of inputs.
-
-    Attributes:
-        model: The classifier, or the baseline.
-        inputs: What it was given.
-        rows: Rows of the test split that have these inputs; the figures are over them.
-        accuracy: Fraction of rows predicted right.
-        macro_f1: Mean F1 of the classes.
-        expected_calibration_error: In 15 bins, after temperature scaling; None for a model without confidence.
-    """
-
-    model: str
-    inputs: str
-    rows: int
-    accuracy: float
-    macro_f1: float
-    expected_calibration_error: float | None
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """All figures of a run, and where it confuses what.
-
-    Attributes:
-        classes: Category paths; class i is item i.
-        figures: One for each model and set of inputs.
-        inputs: What the confusion matrix is of: all inputs.
-        confusion_matrix: Rows true, columns predicted, [classes, classes].
-    """
-
-    classes: list[tuple[str, ...]]
-    figures: list[Figures]
-    inputs: str
-    confusion_matrix: npt.NDArray[np.int64]
-
-    def to_json(self) -> str:
-        """Write classes, figures and confusion matrix down."""
-        content = {
-            "split": "test",
-            "classes": [list(path) for path in self.classes],
-            "figures": [dataclasses.asdict(figures) for figures in self.figures],
-            "confusion_matrix": self.confusion_matrix.tolist(),
-        }
-        return json.dumps(content, indent=1) + "\n"
+# Enough to see a point of difference, few enough to be asked again for each disturbance.
+DISTURBED_ROWS: Final = 2000
 
 
 def evaluate(run: RunFolder, catalogue: Catalogue, on_progress: Progress = no_progress) -> Evaluation:
     """Measure a run's classifiers, as they will be exported, on its test split.
 
-    A row that lacks an input is left out of the figures that use this input.
+    A row that lacks an input is left out of the figures that use this input. Disturbed inputs are measured on a draw of
+    `DISTURBED_ROWS` rows.
 
     Args:
         run: A run that is trained to its end.
@@ -89,76 +48,101 @@ def evaluate(run: RunFolder, catalogue: Catalogue, on_progress: Progress = no_pr
         ValueError: The run is not complete, or its test split is empty.
         CatalogueError: The catalogue is not the one that the run was trained on.
     """
-    recipe, classes = run.recipe(), run.labels()
-    models = {name: run.load_classifier(name) for name in recipe.classifiers}
-    encoders = create_encoders(recipe, run.path)
+    started_s = time.monotonic()
+    classes, classifiers = run.labels(), Classifiers(run)
     products = catalogue.products()
     split_by_id = read_split(run.split_path, catalogue)
     train, test = (select_split(products, split_by_id, split, classes) for split in ("train", "test"))
-    inputs = SplitInputs(
-        test.labels, {encoder.name: encoder.encode(test.products, on_progress) for encoder in encoders}
+    encoded = {encoder.name: encoder.encode(test.products, on_progress) for encoder in classifiers.encoders}
+    outputs = {encoder.name: classifiers.predict(encoder, encoded[encoder.name]) for encoder in classifiers.encoders}
+    answers = classifiers.answer(outputs)
+    if not answers:
+        raise ValueError("no product of the test split has any of the inputs that the run was trained on")
+    return Evaluation(
+        origin=read_origin(run, len(test)),
+        classes=classes,
+        figures=[
+            *(measure(each, test.labels) for each in answers),
+            *_measure_disturbed(classifiers, test, encoded, outputs, answers),
+            *_measure_baselines(classifiers.encoders, train, test, len(classes)),
+        ],
+        breakdowns=[break_down(each, test.labels, [product.id for product in test.products]) for each in answers],
+        training={
+            name: read_training_cost(run, name, model.count_params()) for name, model in classifiers.models.items()
+        },
+        seconds=time.monotonic() - started_s,
     )
-    figures = []
-    matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    presences = list_presences({encoder.name: encoder.noun for encoder in encoders})
-    for encoder in encoders:
-        chosen = np.flatnonzero(inputs.encoded[encoder.name].present)
-        array, labels = inputs.encoded[encoder.name].array[chosen], test.labels[chosen]
-        if not len(labels):
-            continue
-        probabilities = models[encoder.classifier].predict(array, batch_size=256, verbose=0)["PROBABILITIES"]
-        figures.append(measure(encoder.classifier, encoder.noun, probabilities, labels))
-        if len(encoders) == 1:
-            matrix = confusion_matrix(probabilities.argmax(axis=1), labels, len(classes))
-    if len(encoders) > 1:
-        rows = embed_split({encoder.name: models[encoder.classifier] for encoder in encoders}, inputs)
-        for given, names in presences.items():
-            tensors, labels = rows.view(names)
-            if not len(labels):
-                continue
-            probabilities = models[FUSION].predict(tensors, batch_size=1024, verbose=0)["PROBABILITIES"]
-            figures.append(measure(FUSION, given, probabilities, labels))
-            if len(names) == len(encoders):
-                matrix = confusion_matrix(probabilities.argmax(axis=1), labels, len(classes))
+
+
+def read_origin(run: RunFolder, test_rows: int) -> Origin:
+    """Say what a run was made from."""
+    data = run.data()
+    return Origin(
+        recipe=json.loads(run.recipe().to_json()),
+        catalogue_sha256=data["catalogue_sha256"],
+        split_sha256=json.loads(run.split_path.with_suffix(".json").read_text(encoding="utf-8"))["splits_sha256"],
+        rows={**data["rows"], "test": test_rows},
+        weights=data["weights"],
+        backend=data["backend"],
+        versions=data["versions"],
+    )
+
+
+def _measure_disturbed(
+    classifiers: Classifiers,
+    test: LabelledProducts,
+    encoded: Mapping[str, Encoded],
+    outputs: Mapping[str, Outputs],
+    clean: Sequence[Answers],
+) -> Iterator[Figures]:
+    """Measure what disturbing one input does to its own classifier, and to fusion with all inputs."""
+    complete = rows_with({name: each.present for name, each in outputs.items()}, list(outputs))
+    if not len(complete):
+        return
+    rows = np.sort(np.random.default_rng(0).permutation(complete)[:DISTURBED_ROWS])
+    sample = {name: each[rows] for name, each in outputs.items()}
+    before = {(each.model, each.inputs): each for each in clean}
+    for encoder in classifiers.encoders:
+        for condition, disturbed in _disturb(
+            encoder, [test.products[row] for row in rows], encoded[encoder.name][rows]
+        ):
+            changed = {**sample, encoder.name: classifiers.predict(encoder, disturbed)}
+            for answers in classifiers.answer(changed):
+                if answers.model == encoder.classifier or answers.inputs == classifiers.all_inputs:
+                    here = dataclasses.replace(answers, rows=rows[answers.rows])
+                    yield measure(here, test.labels, condition, before[answers.model, answers.inputs])
+
+
+def _disturb(encoder: Encoder, products: Sequence[Product], encoded: Encoded) -> Iterator[tuple[str, Encoded]]:
+    """Give the rows of one modality in each of its conditions; a modality that no disturbance is known for has none."""
+    if isinstance(encoder, ImageEncoder):
+        for condition, change in PICTURE_DISTURBANCES.items():
+            yield f"{encoder.noun} {condition}", Encoded(change(encoded.array), encoded.present)
+    elif isinstance(encoder, TextEncoder):
+        texts = [encoder.text(product) for product in products]
+        disturbed = {condition: change_texts(texts) for condition, change_texts in TEXT_DISTURBANCES.items()}
+        paths = [product.category for product in products]
+        disturbed["without category words"] = list(map(mask_category_words, texts, paths))
+        for condition, changed in disturbed.items():
+            fields: list[dict[str, Any]] = [{encoder.recipe.field: text} for text in changed]
+            pairs = zip(products, fields, strict=True)
+            yield f"{encoder.noun} {condition}", encoder.encode([dataclasses.replace(one, **new) for one, new in pairs])
+
+
+def _measure_baselines(
+    encoders: Sequence[Encoder], train: LabelledProducts, test: LabelledProducts, classes: int
+) -> Iterator[Figures]:
+    """Measure what a network has to beat: the linear SVM on each text, and saying the same of every product."""
     for encoder in encoders:
         if isinstance(encoder, TextEncoder):
-            figures.extend(_baseline(encoder, train, test, len(classes)))
-    return Evaluation(classes, figures, next(iter(presences)), matrix)
-
-
-def _baseline(encoder: TextEncoder, train: LabelledProducts, test: LabelledProducts, classes: int) -> list[Figures]:
-    """Measure the linear SVM on a text; nothing where no row of the test split has it."""
-    (train_texts, train_labels), (texts, labels) = (_given_texts(encoder, part) for part in (train, test))
-    if not texts:
-        return []
-    predicted = predict_with_linear_svm(train_texts, train_labels, texts)
-    return [_figures("TF-IDF + linear SVM", encoder.noun, predicted, labels, classes, None)]
+            (train_texts, train_labels), (texts, labels) = (_given_texts(encoder, part) for part in (train, test))
+            if texts:
+                predicted = predict_with_linear_svm(train_texts, train_labels, texts)
+                yield measure_classes("TF-IDF + linear SVM", encoder.noun, predicted, labels, classes)
+    most_frequent = np.full(len(test), np.bincount(train.labels).argmax())
+    yield measure_classes("most frequent category", "nothing", most_frequent, test.labels, classes)
 
 
 def _given_texts(encoder: TextEncoder, part: LabelledProducts) -> tuple[list[str], Labels]:
     chosen = [row for row, product in enumerate(part.products) if encoder.has(product)]
     return [encoder.text(part.products[row]) for row in chosen], part.labels[chosen]
-
-
-def measure(model: str, inputs: str, probabilities: npt.NDArray[np.floating[Any]], labels: Labels) -> Figures:
-    """Measure calibrated probabilities, [rows, classes], against the true classes, [rows]."""
-    calibration_error = expected_calibration_error(probabilities, labels)
-    return _figures(model, inputs, probabilities.argmax(axis=1), labels, probabilities.shape[1], calibration_error)
-
-
-def _figures(
-    model: str,
-    inputs: str,
-    predicted: npt.NDArray[np.integer[Any]],
-    labels: Labels,
-    classes: int,
-    calibration_error: float | None,
-) -> Figures:
-    return Figures(
-        model,
-        inputs,
-        len(labels),
-        accuracy(predicted, labels),
-        macro_f1(predicted, labels, classes),
-        calibration_error,
-    )

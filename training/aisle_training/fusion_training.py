@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from aisle_training.batches import Floats, FusionBatches, fusion_inputs
-from aisle_training.classifier_training import SplitInputs, calibrate, fit_classifier
-from aisle_training.datasets import Flags, Labels
+from aisle_training.batches import FusionBatches, fusion_inputs
+from aisle_training.classifier_training import SplitInputs, calibrate, fit_part
+from aisle_training.datasets import Flags, Floats, Labels
 from aisle_training.models.fusion_classifier import FusionClassifier
 from aisle_training.presence import list_presences, rows_with
 from aisle_training.recipes.recipe import FUSION, FusionRecipe
@@ -96,7 +96,7 @@ def train_fusion_classifier(
         {tensor: np.concatenate([inputs[tensor] for _, inputs, _ in views.values()]) for tensor in model.input},
         np.concatenate([labels for _, _, labels in views.values()]),
     )
-    fit_classifier(run, FUSION, model, batches, stacked, recipe.schedule)
+    fit_part(run, FUSION, model.logits_model(), batches, stacked, recipe.schedule)
     for given, (names, inputs, labels) in views.items():
         if len(labels):
             probabilities = model.predict(inputs, batch_size=1024, verbose=0)["PROBABILITIES"]

@@ -12,12 +12,13 @@
         calibration.json               temperature, and the calibration error before and after, of each classifier
         familiarity.npz                what products of each class look like, see `confidence/familiarity.py`
         decisions.json                 thresholds of each classifier, see `confidence/rules.py`
+        training.json                  seconds that each classifier took
         history/title_classifier.csv   one line an epoch, for each classifier
         logs/                          for TensorBoard
         checkpoints/                   what a resumed run goes on from; removed when the run is complete
-        evaluation.json                figures on the test split
+        evaluation.json                figures on the test split, see `evaluation/evaluation.py`
         confidence.json                coverage, decisions and unknown products on the test split
-        confusion_matrix.png           with all inputs, on the test split
+        exported.json                  bytes and milliseconds of the classifiers, once they were exported as ONNX
         added_categories.npz           what `aisle category add` added, see `categories/added.py`
 
 A classifier's file appears when the classifier is trained, whole or not at all, so a resumed run can tell what is done.
@@ -87,14 +88,19 @@ class RunFolder:
         return self.path / "confidence.json"
 
     @property
+    def training_path(self) -> Path:
+        """`training.json`."""
+        return self.path / "training.json"
+
+    @property
     def evaluation_path(self) -> Path:
         """`evaluation.json`."""
         return self.path / "evaluation.json"
 
     @property
-    def confusion_matrix_path(self) -> Path:
-        """`confusion_matrix.png`."""
-        return self.path / "confusion_matrix.png"
+    def exported_path(self) -> Path:
+        """`exported.json`."""
+        return self.path / "exported.json"
 
     @property
     def checkpoints_path(self) -> Path:
@@ -144,6 +150,18 @@ class RunFolder:
     def write_labels(self, labels: Sequence[tuple[str, ...]]) -> None:
         """Write the categories, see the function `write_labels`."""
         write_labels(self.labels_path, labels)
+
+    def training_seconds(self) -> dict[str, float]:
+        """Read how long each classifier took that is trained, by its name; {} for a run that was not timed."""
+        if not self.training_path.is_file():
+            return {}
+        noted: dict[str, float] = json.loads(self.training_path.read_text(encoding="utf-8"))["seconds"]
+        return noted
+
+    def note_training_seconds(self, classifier: str, seconds: float) -> None:
+        """Add how long a classifier took to `training.json`."""
+        noted = {**self.training_seconds(), classifier: round(seconds, 3)}
+        self.training_path.write_text(json.dumps({"seconds": noted}, indent=2) + "\n", encoding="utf-8")
 
     def load_classifier(self, classifier: str) -> Any:
         """Load a trained classifier.

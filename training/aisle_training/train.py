@@ -11,6 +11,7 @@ import json
 import logging
 import platform
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -43,6 +44,7 @@ def train(
     *,
     weights: str | None = None,
     resume: bool = False,
+    features_folder: Path | None = None,
     on_progress: Progress = no_progress,
 ) -> None:
     """Train all classifiers of a recipe; a modality that no product of the catalogue has is left out, and logged.
@@ -54,6 +56,7 @@ def train(
         run: Where everything goes.
         weights: What the image network starts from: None, "imagenet", or a Keras weights file.
         resume: Go on with a run that was begun with the same recipe and data.
+        features_folder: Where features of frozen image networks are kept for other runs; None for nowhere.
         on_progress: Called with the number of products whose pictures are decoded, and of all.
 
     Raises:
@@ -86,9 +89,12 @@ def train(
     inputs = encode_splits(there, rows, on_progress)
     for encoder in there:
         if not run.classifier_path(encoder.classifier).is_file():
-            train_classifier(encoder, run, inputs, len(classes), recipe.seed, weights)
+            started_s = time.monotonic()
+            train_classifier(encoder, run, inputs, len(classes), recipe.seed, weights, features_folder)
+            run.note_training_seconds(encoder.classifier, time.monotonic() - started_s)
     needs_fusion = len(there) > 1 and not run.classifier_path(FUSION).is_file()
     if needs_fusion or not run.decisions_path.is_file():
+        started_s = time.monotonic()
         classifiers = {encoder.name: run.load_classifier(encoder.classifier) for encoder in there}
         embedded = {split: embed_split(classifiers, inputs[split]) for split in SPLITS}
         if needs_fusion:
@@ -101,6 +107,7 @@ def train(
                 len(classes),
                 recipe.seed,
             )
+            run.note_training_seconds(FUSION, time.monotonic() - started_s)
         models = {name: run.load_classifier(name) for name in recipe.classifiers}
         fit_confidence(run, there, models, embedded, inputs["validation"])
     shutil.rmtree(run.checkpoints_path, ignore_errors=True)
@@ -115,7 +122,7 @@ def encode_splits(
         ValueError: No product of a split has the modality.
     """
     products = [product for part in rows.values() for product in part.products]
-    inputs = {split: SplitInputs(part.labels, {}) for split, part in rows.items()}
+    inputs = {split: SplitInputs(part.labels, {}, part.products) for split, part in rows.items()}
     for encoder in encoders:
         encoder.learn(rows["train"].products)
         encoded, start = encoder.encode(products, on_progress), 0

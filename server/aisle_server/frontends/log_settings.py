@@ -52,8 +52,8 @@ class LogSettings:
         """Return all settings."""
         return asdict(self._values)
 
-    def update(self, changes: Mapping[str, SettingValue]) -> None:
-        """Change some settings, or none if one of them is wrong. Unknown names are passed over.
+    def update(self, changes: Mapping[str, SettingValue | None]) -> None:
+        """Change some settings, or none if one of them is wrong. Unknown names are passed over; None is no value of any.
 
         Raises:
             UnsupportedError: The log's place is not for callers to choose.
@@ -70,11 +70,11 @@ class LogSettings:
             self._apply(self._values)
 
 
-def _check(name: str, value: SettingValue, current: SettingValue) -> None:
+def _check(name: str, value: SettingValue | None, current: SettingValue) -> None:
     if type(value) is not type(current):
-        expected = {bool: "a boolean", int: "an unsigned integer", str: "a string"}[type(current)]
-        raise InvalidArgumentError(f"expected {expected} for log setting '{name}', got '{value}'")
-    if name == "log_verbose_level" and not 0 <= int(value) <= _LARGEST_LEVEL:
+        expected = {bool: "boolean", int: "int32", str: "string"}[type(current)]
+        raise InvalidArgumentError(f"expect {expected} for '{name}'")
+    if name == "log_verbose_level" and not 0 <= int(value or 0) <= _LARGEST_LEVEL:
         raise InvalidArgumentError(f"log setting '{name}' is {value}; expected 0 to {_LARGEST_LEVEL}")
     if name == "log_format" and value not in FORMATS:
-        raise InvalidArgumentError(f"log setting '{name}' is '{value}'; expected {' or '.join(FORMATS)}")
+        raise InvalidArgumentError(f"invalid argument for log_format, got: {value}; expected {' or '.join(FORMATS)}")

@@ -45,14 +45,14 @@ class Region:
         weakref.finalize(self, os.close, descriptor)
 
     def check(self, offset: int, byte_size: int) -> None:
-        """Refuse a stretch that is not within the region.
+        """Refuse a stretch that is empty or not within the region.
 
         Raises:
             InvalidArgumentError: It begins or ends outside.
         """
         if not 0 <= offset < self.byte_size:
             raise InvalidArgumentError(f"Invalid offset for shared memory region: '{self.name}'")
-        if not 0 <= byte_size <= self.byte_size - offset:
+        if not 1 <= byte_size <= self.byte_size - offset:
             raise InvalidArgumentError(f"Invalid offset + byte size for shared memory region: '{self.name}'")
 
     def read(self, offset: int, byte_size: int) -> bytes:

@@ -77,16 +77,18 @@ class Tracer:
     def update(self, model: str, changes: Mapping[str, Sequence[str]]) -> None:
         """Change settings of a model, or of all; an empty value goes back to what holds for all, or held at the start.
 
+        Names that are no settings, and the mode, are passed over, as on Triton.
+
         Raises:
-            UnsupportedError: The file and the mode are not for callers to choose.
-            InvalidArgumentError: An unknown setting, or a value that it cannot have.
+            UnsupportedError: The file is not for callers to choose.
+            InvalidArgumentError: A value that a setting cannot have.
         """
-        parsed = {name: _parsed(name, values) for name, values in changes.items()}
+        parsed = [each for name, values in changes.items() if (each := _parsed(name, values)) is not None]
         own = dict(self._models[model][0]) if model in self._models else {}
         base = self._all.values if model else self._start
         if not model:
             own = {each: getattr(self._all.values, each) for each in ("level", "rate", "count", "log_frequency")}
-        for setting, value in parsed.values():
+        for setting, value in parsed:
             if value is None:
                 own.pop(setting, None)
             else:
@@ -161,38 +163,47 @@ class Tracer:
             _log.error("cannot write traces to '%s': %s", path, error.strerror)
 
 
-_SETTINGS: Final = {
-    "trace_level": "level",
-    "trace_rate": "rate",
-    "trace_count": "count",
-    "log_frequency": "log_frequency",
+# Wire name -> ours, the least and the largest value.
+_NUMBERS: Final = {
+    "trace_rate": ("rate", 1, 2**32 - 1),
+    "trace_count": ("count", -1, 2**31 - 1),
+    "log_frequency": ("log_frequency", 0, 2**32 - 1),
 }
-_LEAST: Final = {"trace_rate": 1, "trace_count": -1, "log_frequency": 0}
 
 
-def _parsed(name: str, values: Sequence[str]) -> tuple[str, int | str | None]:
-    if name in ("trace_file", "trace_mode"):
-        word = "file location" if name == "trace_file" else "mode"
-        raise UnsupportedError(f"trace {word} can not be updated through network protocol")
-    if name not in _SETTINGS:
-        raise InvalidArgumentError(f"unknown trace setting '{name}'; expected {', '.join(_SETTINGS)}")
-    if not values:
-        return _SETTINGS[name], None
+def _parsed(name: str, values: Sequence[str]) -> tuple[str, int | str | None] | None:
+    """Return one setting and its value, None for a value that goes back; None alone for a setting to pass over."""
+    if name == "trace_file":
+        raise UnsupportedError("trace file location can not be updated through network protocol")
     if name == "trace_level":
-        if any(value not in LEVELS for value in values):
-            raise InvalidArgumentError(f"trace setting '{name}' is {list(values)}; expected {' or '.join(LEVELS)}")
-        return "level", "TIMESTAMPS" if "TIMESTAMPS" in values else "OFF"
-    text = values[0]
+        return "level", _level(values) if values else None
+    if name not in _NUMBERS:
+        return None  # as Triton does, whose mode too is what the process was started with
+    setting, least, largest = _NUMBERS[name]
+    if not values:
+        return setting, None
+    if len(values) != 1:
+        raise InvalidArgumentError(f"expect only 1 value for '{name}', got {len(values)}")
+    (text,) = values
     digits = text.removeprefix("-")
-    if (
-        len(values) != 1
-        or not (digits.isascii() and digits.isdecimal() and len(digits) < 10)
-        or int(text) < _LEAST[name]
-    ):
+    if not (digits.isascii() and digits.isdecimal()):
+        raise InvalidArgumentError(f"Unable to parse '{name}', got: {text}")
+    if name == "trace_count" and text.startswith("-") and text != "-1":
+        raise InvalidArgumentError(f"Unable to parse '{name}'. Expecting value >= -1, got: {text}")
+    # Few digits, so that nobody computes with thousands of them.
+    if len(digits) > 10 or not least <= int(text) <= largest:
         raise InvalidArgumentError(
-            f"trace setting '{name}' is {list(values)}; expected an integer of at least {_LEAST[name]}"
+            f"Unable to parse '{name}', value is out of range [ {least}, {largest} ], got: {text}"
         )
-    return _SETTINGS[name], int(text)
+    return setting, int(text)
+
+
+def _level(values: Sequence[str]) -> str:
+    if any(value not in LEVELS for value in values):
+        raise InvalidArgumentError(f"trace setting 'trace_level' is {list(values)}; expected {' or '.join(LEVELS)}")
+    if "OFF" in values and len(values) > 1:
+        raise InvalidArgumentError("Expect only one trace level 'OFF' is specified")
+    return values[0]
 
 
 def parse_trace_config(texts: Sequence[str]) -> TraceValues:
@@ -211,10 +222,11 @@ def parse_trace_config(texts: Sequence[str]) -> TraceValues:
         elif name in ("level", "rate", "count", "log-frequency") and equals:
             wire = "log_frequency" if name == "log-frequency" else f"trace_{name}"
             try:
-                setting, parsed = _parsed(wire, [value])
+                parsed = _parsed(wire, [value])
             except InvalidArgumentError as error:
                 raise ValueError(f"--trace-config: {error.message}") from None
-            values = replace(values, **{setting: parsed})  # type: ignore[arg-type]
+            assert parsed is not None
+            values = replace(values, **dict([parsed]))  # type: ignore[arg-type]
         else:
             raise ValueError(
                 f"--trace-config is '{text}'; expected level=, rate=, count=, log-frequency=, file= or mode=triton"

@@ -11,13 +11,16 @@ from typing import Final
 
 from aisle_server.model_config.schema import Dims, ModelConfig, ModelInput, ModelOutput
 
-# Only what is done is claimed: clients decide by these what they may ask for.
+# Triton's, in its order: clients decide by these what they may ask for. CUDA memory is answered as by a Triton without GPUs.
 EXTENSIONS: Final = (
     "classification",
     "sequence",
+    "model_repository",
+    "model_repository(unload_dependents)",
     "schedule_policy",
     "model_configuration",
     "system_shared_memory",
+    "cuda_shared_memory",
     "binary_tensor_data",
     "parameters",
     "statistics",

@@ -6,6 +6,7 @@ from aisle_server.instance_group.instance_thread import GroupExecution
 from aisle_server.instance_group.model_calls import ModelCalls
 from aisle_server.instance_group.placement import devices_for, intra_op_threads_for
 from aisle_server.instance_group.response_stream import ResponseStream
+from aisle_server.instance_group.tensor_file import read_tensor_file
 from aisle_server.instance_group.warmup import WarmupSample, load_warmup_samples
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "devices_for",
     "intra_op_threads_for",
     "load_warmup_samples",
+    "read_tensor_file",
     "visible_gpus",
 ]

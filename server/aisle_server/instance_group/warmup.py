@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aisle_protocol.datatypes import dtype_of, element_size_bytes
-from aisle_protocol.raw_contents import RawContentsError, from_raw
+from aisle_protocol.datatypes import dtype_of
 from aisle_server.errors import InferenceServerError, InvalidArgumentError
 from aisle_server.inference import InferenceRequest, Tensor
+from aisle_server.instance_group.tensor_file import read_tensor_file
 from aisle_server.model_config.schema import ModelConfig, Warmup, WarmupInput
 
 WARMUP_DIRECTORY = "warmup"
 MAX_ELEMENTS = 1 << 26
-MAX_FILE_BYTES = 1 << 28
 
 # Valid in every integer datatype, and for a row of most embedding tables: a warm-up that is out of range would fail the load.
 _RANDOM_INTEGERS = 100
@@ -79,7 +78,9 @@ def _tensor(name: str, given: WarmupInput, config: ModelConfig, directory: Path)
             f"input '{name}' has dims {list(given.dims)}, expected at most {MAX_ELEMENTS} elements"
         )
     if given.input_data_file:
-        return Tensor(name, given.datatype, _from_file(name, given, shape, directory))
+        return Tensor(
+            name, given.datatype, read_tensor_file(directory, given.input_data_file, name, given.datatype, shape)
+        )
     make = _random if given.random_data else _zeros
     return Tensor(name, given.datatype, make(given.datatype, shape))
 
@@ -105,23 +106,3 @@ def _random(datatype: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         return generator.random(shape).astype(dtype)
     high = 2 if dtype.kind == "b" else _RANDOM_INTEGERS
     return generator.integers(0, high, shape).astype(dtype)
-
-
-def _from_file(name: str, given: WarmupInput, shape: tuple[int, ...], directory: Path) -> npt.NDArray[Any]:
-    what = f"file '{given.input_data_file}' of input '{name}'"
-    path = (directory / given.input_data_file).resolve()
-    if not path.is_relative_to(directory.resolve()):
-        raise InvalidArgumentError(f"{what} lies outside the folder '{WARMUP_DIRECTORY}' of the model")
-    size = element_size_bytes(given.datatype)
-    expected = None if size is None else size * math.prod(shape)
-    try:
-        got = path.stat().st_size
-        if expected is not None and got != expected:
-            raise InvalidArgumentError(f"{what} has {got} bytes, expected {expected}")
-        if got > MAX_FILE_BYTES:
-            raise InvalidArgumentError(f"{what} has {got} bytes, expected at most {MAX_FILE_BYTES}")
-        return from_raw(path.read_bytes(), given.datatype, shape)
-    except OSError as error:
-        raise InvalidArgumentError(f"{what} cannot be read: {error.strerror}") from None
-    except RawContentsError as error:
-        raise InvalidArgumentError(f"{what}: {error}") from None

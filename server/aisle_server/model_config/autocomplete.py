@@ -280,6 +280,9 @@ def _batching_hint(config: ModelConfig, signature: Sequence[SignatureTensor]) ->
 def _complete_inputs(config: ModelConfig, signature: Sequence[SignatureTensor]) -> tuple[ModelInput, ...]:
     known = {tensor.name: tensor for tensor in signature}
     listed = {tensor.name for tensor in config.inputs}
+    if len(config.inputs) <= len(signature):
+        # A misspelt name, to be told before the right one is added beside it. With more inputs than the model has, their number is.
+        _check_names("input", config.inputs, known)
     given_elsewhere = names_given_by_batcher(config)
     added = (
         ModelInput(tensor.name, "", ())
@@ -333,10 +336,8 @@ def _check_tensors(
     config: ModelConfig, kind: str, tensors: Sequence[ModelInput | ModelOutput], signature: Sequence[SignatureTensor]
 ) -> None:
     known = {tensor.name: tensor for tensor in signature}
+    _check_names(kind, tensors, known)
     for tensor in tensors:
-        if tensor.name not in known:
-            allowed = ", ".join(sorted(known))
-            raise InvalidArgumentError(f"unexpected inference {kind} '{tensor.name}', allowed {kind}s are: {allowed}")
         expected = known[tensor.name]
         if tensor.datatype != expected.datatype:
             raise InvalidArgumentError(
@@ -344,6 +345,13 @@ def _check_tensors(
                 f" for {kind} '{tensor.name}', model provides {type_name(expected.datatype)}"
             )
         _check_shape(config, tensor, expected.shape)
+
+
+def _check_names(kind: str, tensors: Sequence[ModelInput | ModelOutput], known: Mapping[str, SignatureTensor]) -> None:
+    for tensor in tensors:
+        if tensor.name not in known:
+            allowed = ", ".join(sorted(known))
+            raise InvalidArgumentError(f"unexpected inference {kind} '{tensor.name}', allowed {kind}s are: {allowed}")
 
 
 def _check_shape(config: ModelConfig, tensor: ModelInput | ModelOutput, expected: Dims) -> None:

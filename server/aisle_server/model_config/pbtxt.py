@@ -107,6 +107,26 @@ def from_message(message: pb.ModelConfig) -> ModelConfig:
     )
 
 
+def not_served(config: ModelConfig) -> str | None:
+    """Return why a model cannot be served that asks for what only NVIDIA's build has, and would be another model without it.
+
+    Args:
+        config: Completed.
+    """
+    carried = pb.ModelConfig.FromString(config.carried)
+    for agent in carried.model_repository_agents.agents:
+        return f"unable to find 'libtritonrepoagent_{agent.name}.so' for repo agent '{agent.name}'"
+    if any(each.is_shape_tensor for each in carried.input) or any(each.is_shape_tensor for each in carried.output):
+        return f"shape tensors are only supported for TensorRT platform for {config.name}"
+    for group, rest in zip(config.instance_groups, carried.instance_group, strict=False):
+        if rest.profile:
+            return (
+                f"instance group {group.name} of model {config.name} and platform {config.platform} specifies profile field which"
+                " is only supported for TensorRT models"
+            )
+    return None
+
+
 def _datatype(number: int) -> str:
     name = _enum_name(pb.DataType, number)
     return {"TYPE_STRING": "BYTES", "TYPE_INVALID": ""}.get(name, name.removeprefix("TYPE_"))

@@ -66,6 +66,23 @@ class SequenceControlInput:
 
 
 @dataclass(frozen=True, slots=True)
+class InitialState:
+    """What a state is when a sequence starts.
+
+    Attributes:
+        name: For messages.
+        datatype: That of the state.
+        dims: Of the state, every one given.
+        data_file: A file of raw contents in the folder `initial_state` of the model directory; empty for zeros.
+    """
+
+    name: str
+    datatype: str
+    dims: tuple[int, ...]
+    data_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SequenceState:
     """A tensor that the server carries from one request of a sequence to the next: implicit state.
 
@@ -73,15 +90,15 @@ class SequenceState:
         input_name: Input of the model that it is given by.
         output_name: Output of the model that it becomes.
         datatype: Name in the protocol.
-        dims: Without the batch dimension when the model batches; -1 is any size, and one at the start of a sequence.
-        initial_file: A file that it should be read from at the start of a sequence; empty for zeros.
+        dims: Without the batch dimension when the model batches; -1 is any size.
+        initial: At most one, once validated; without one a sequence starts from zeros, one of them in each dimension of any size.
     """
 
     input_name: str
     output_name: str
     datatype: str
     dims: tuple[int, ...]
-    initial_file: str = ""
+    initial: tuple[InitialState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from aisle_server.errors import InvalidArgumentError
 from aisle_server.model_config.sequence import (
     ControlKind,
     DirectStrategy,
+    InitialState,
     OldestStrategy,
     SequenceBatching,
     SequenceControl,
@@ -96,9 +97,15 @@ def _control(message: pb.ModelSequenceBatching.Control) -> SequenceControl:
 
 
 def _state(message: pb.ModelSequenceBatching.State) -> SequenceState:
-    initial_file = next((each.data_file for each in message.initial_state if each.data_file), "")
     return SequenceState(
-        message.input_name, message.output_name, _datatype(message.data_type), tuple(message.dims), initial_file
+        message.input_name,
+        message.output_name,
+        _datatype(message.data_type),
+        tuple(message.dims),
+        tuple(
+            InitialState(each.name, _datatype(each.data_type), tuple(each.dims), each.data_file)
+            for each in message.initial_state
+        ),
     )
 
 

@@ -64,13 +64,34 @@ def _validate_states(model: str, backend: str, states: Sequence[SequenceState]) 
             raise InvalidArgumentError(
                 f"dims of sequence batching state '{state.input_name}' must be 1 or more, or -1 for {model}, got {list(state.dims)}"
             )
-        if state.initial_file:
-            raise UnsupportedError(
-                f"sequence batching state '{state.input_name}' of {model} asks for a 'data_file', which is not supported; expected"
-                " zero_data"
-            )
+        _validate_initial(model, state)
     if len({state.input_name for state in states}) < len(states):
         raise InvalidArgumentError(f"sequence batching states must have different 'input_name's for {model}")
+
+
+def _validate_initial(model: str, state: SequenceState) -> None:
+    if len(state.initial) > 1:
+        raise InvalidArgumentError(
+            f"initial_state field for state input '{state.input_name}' must contain exactly one or zero element. Found"
+            f" '{len(state.initial)}' elements."
+        )
+    for initial in state.initial:
+        if not initial.name:
+            raise InvalidArgumentError(
+                f"Field 'name' must be set when using initial_state for state input '{state.input_name}'."
+            )
+        if initial.datatype != state.datatype:
+            raise InvalidArgumentError(
+                f"The data type used for 'initial_state' field of state '{state.input_name}' does not match the state data type."
+            )
+        is_of_rank = len(initial.dims) == len(state.dims)
+        if not is_of_rank or any(
+            got < 1 or wanted not in (-1, got) for got, wanted in zip(initial.dims, state.dims, strict=True)
+        ):
+            raise InvalidArgumentError(
+                f"'initial_state' of state '{state.input_name}' of {model} has dims {list(initial.dims)}; expected every one, of"
+                f" {list(state.dims)}"
+            )
 
 
 def _validate_oldest(model: str, max_batch_size: int, strategy: OldestStrategy) -> None:
@@ -119,8 +140,8 @@ def _validate_control(model: str, control: SequenceControl) -> None:
             raise InvalidArgumentError(f"sequence batching must not specify '{given[0]}' for {kind} for {model}")
         if control.datatype not in _CORRELATION_ID_DATATYPES:
             raise InvalidArgumentError(
-                f"unexpected control data type, expected TYPE_UINT64, TYPE_INT64, TYPE_UINT32, TYPE_INT32, or TYPE_STRING"
-                f" for {kind} for {model}"
+                f"unexpected data type for control {kind} for {model}. Allowed data types are TYPE_UINT64, TYPE_INT64, TYPE_UINT32,"
+                " TYPE_INT32 and TYPE_STRING"
             )
         return
     if len(given) != 1:

@@ -14,6 +14,7 @@ from typing import Final
 
 from aisle_server.errors import InvalidArgumentError, UnsupportedError
 from aisle_server.model_config.ensemble_graph import validate_ensemble
+from aisle_server.model_config.pbtxt import not_served
 from aisle_server.model_config.ragged_validation import validate_batch_tensors
 from aisle_server.model_config.schema import (
     ENSEMBLE_PLATFORM,
@@ -54,6 +55,9 @@ def validate_config(config: ModelConfig, *, available_gpus: Sequence[int] = ()) 
     """
     if not config.name:
         raise InvalidArgumentError("model configuration must specify 'name'")
+    reason = not_served(config)
+    if reason is not None:
+        raise InvalidArgumentError(reason)
     _validate_platform(config)
     if config.max_batch_size < 0:
         raise InvalidArgumentError(f"'max_batch_size' must be non-negative value for {config.name}")
@@ -183,7 +187,10 @@ def _validate_warmup(config: ModelConfig, warmup: Warmup) -> None:
         if not tensor.datatype:
             raise InvalidArgumentError(f"{where} must specify 'data_type' of input '{name}'")
         if any(dim < 0 for dim in tensor.dims):
-            raise InvalidArgumentError(f"{where} must give every dimension of input '{name}', got {list(tensor.dims)}")
+            raise InvalidArgumentError(
+                f"warmup setting expects all variable-size dimensions are specified for input '{name}', got {list(tensor.dims)} in"
+                f" {where}"
+            )
         if not (tensor.zero_data or tensor.random_data or tensor.input_data_file):
             raise InvalidArgumentError(f"{where} says of input '{name}' neither zero_data, random_data nor a file")
 
@@ -201,7 +208,7 @@ def _validate_tensor(config: ModelConfig, kind: str, tensor: ModelInput | ModelO
             f"{this} dimension must be integer >= 1, or -1 to indicate a variable-size dimension for {config.name}"
         )
     if isinstance(tensor, ModelInput) and tensor.format in _IMAGE_FORMATS and len(tensor.dims) != 3:
-        raise InvalidArgumentError(f"{this} NHWC/NCHW require 3 dims for {config.name}")
+        raise InvalidArgumentError(f"model {kind} NHWC/NCHW require 3 dims for {config.name}")
     if tensor.reshape is not None:
         _validate_reshape(config, this, tensor.dims, tensor.reshape)
 

@@ -12,12 +12,13 @@ from typing import Any, Protocol, TypeAlias
 from aisle_server.backends.backend import BackendModel, BackendOptions, ModelCaller
 from aisle_server.backends.metric_families import Metrics
 from aisle_server.inference import InferenceRequest, InferenceResponse
-from aisle_server.instance_group import InstanceGroup, intra_op_threads_for, load_warmup_samples
+from aisle_server.instance_group import InstanceGroup, WarmupSample, intra_op_threads_for, load_warmup_samples
 from aisle_server.model_config.autocomplete import with_defaults
 from aisle_server.model_config.schema import InstanceKind, ModelConfig
 from aisle_server.model_config.validation import validate_config, validate_tensors
 from aisle_server.repository.description import ModelDescription
 from aisle_server.repository.labels import read_labels
+from aisle_server.repository.request_validation import RequestValidator
 from aisle_server.repository.reshape import with_reshapes
 from aisle_server.repository.served_model import ServedModel
 from aisle_server.scheduling.cached import CachedScheduler
@@ -26,6 +27,7 @@ from aisle_server.scheduling.ensemble import EnsembleScheduler
 from aisle_server.scheduling.factory import create_scheduler
 from aisle_server.scheduling.response_cache import ResponseCache
 from aisle_server.scheduling.scheduler import Scheduler
+from aisle_server.scheduling.sequence_states import load_initial_states
 from aisle_server.statistics import ModelStatistics
 
 Infer: TypeAlias = Callable[[InferenceRequest], Coroutine[Any, Any, InferenceResponse]]
@@ -115,12 +117,16 @@ class VersionLoader:
         try:
             config = self._completed(model.config)
             samples = await asyncio.to_thread(load_warmup_samples, config, description.directory.path)
+            _check_warmup(config, samples)
+            initial_states = await asyncio.to_thread(load_initial_states, config, description.directory.path)
             group = await InstanceGroup.start(
                 with_reshapes(model, config), config, warmup_samples=samples, available_gpus=self._available_gpus
             )
         except BaseException:
             await asyncio.shield(asyncio.to_thread(model.close))
             raise
+
+        scheduler = create_scheduler(config, group, statistics, self._clock, initial_states)
 
         async def release() -> None:
             await group.stop()
@@ -129,7 +135,7 @@ class VersionLoader:
         return ServedModel(
             config,
             version,
-            self._with_cache(create_scheduler(config, group, statistics, self._clock), config, version, statistics),
+            self._with_cache(scheduler, config, version, statistics),
             statistics,
             labels=labels,
             load_duration_s=time.monotonic() - started,
@@ -173,6 +179,15 @@ class VersionLoader:
         validate_config(config, available_gpus=self._available_gpus)
         validate_tensors(config)
         return config
+
+
+def _check_warmup(config: ModelConfig, samples: Sequence[WarmupSample]) -> None:
+    if config.sequence_batching is not None:
+        return  # such a sample gives what the server gives later, which callers may not
+    validator = RequestValidator(config)
+    for sample in samples:
+        for request in sample.requests:
+            validator.validate(request)
 
 
 def _instances_on_cpu(config: ModelConfig) -> int:

@@ -69,9 +69,9 @@ class Replacements:
         for name in circular:
             circle = find_cycle(circular, needs)
             text = f"circular dependency between ensembles: {' -> '.join((*circle, circle[0]))}"
-            failures[name] = InvalidArgumentError(text)
+            failures[name] = InvalidArgumentError(f"load failed for model '{name}': {text}")
             _logger.error("model '%s' cannot be loaded: %s", name, text)
-            book_failure(self._table.record(name), failures[name])
+            book_failure(self._table.record(name), InvalidArgumentError(text))
         tasks: dict[str, asyncio.Task[InferenceServerError | None]] = {}
         async with asyncio.TaskGroup() as group:
             for level in levels:

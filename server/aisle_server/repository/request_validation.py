@@ -1,13 +1,13 @@
 """Whether a request fits a model configuration. Everything that can be known beforehand is, since this runs for every request.
 
-Source: Triton, order and texts of request normalization.
+The words for one that does not are found by `model_config/request_fault.py`.
 """
 
 from __future__ import annotations
 
-from aisle_server import messages
 from aisle_server.errors import InvalidArgumentError
 from aisle_server.inference import InferenceRequest
+from aisle_server.model_config.request_fault import request_fault
 from aisle_server.model_config.schema import Dims, ModelConfig
 
 
@@ -24,6 +24,7 @@ class RequestValidator:
         "_input_names",
         "_max_batch_size",
         "_output_names",
+        "_required_names",
     )
 
     def __init__(self, config: ModelConfig) -> None:
@@ -40,6 +41,7 @@ class RequestValidator:
             tensor.name: (tensor.datatype, tensor.dims, -1 in tensor.dims) for tensor in config.inputs
         }
         self._input_names = self._expected.keys()
+        self._required_names = frozenset(tensor.name for tensor in config.inputs if not tensor.optional)
         self._output_names = frozenset(tensor.name for tensor in config.outputs)
 
     def validate(self, request: InferenceRequest) -> InferenceRequest:
@@ -54,27 +56,12 @@ class RequestValidator:
         Raises:
             InvalidArgumentError: Unknown, missing or unequal tensors; the text says what was expected.
         """
-        if request.requested_outputs:
-            for name in request.requested_outputs:
-                if name not in self._output_names:
-                    raise InvalidArgumentError(messages.unexpected_output(name, self._config.name))
-        if request.inputs.keys() != self._input_names:
-            self._check_names(request)
-        rows = self._rows(request) if self._batches else 1
-        first = 1 if self._batches else 0
-        for name, tensor in request.inputs.items():
-            datatype, dims, is_variable = self._expected[name]
-            if tensor.datatype != datatype:
-                raise InvalidArgumentError(
-                    messages.wrong_datatype(request.log_prefix(), name, self._config.name, tensor.datatype, datatype)
-                )
-            given = tensor.data.shape[first:]
-            if given != dims and not (is_variable and _fits(given, dims)):
-                raise InvalidArgumentError(
-                    messages.wrong_shape(
-                        request.log_prefix(), name, self._config.name, tensor.shape, dims, self._batches
-                    )
-                )
+        rows = self._rows(request)
+        if rows is None:
+            described = {name: (tensor.datatype, tensor.shape) for name, tensor in request.inputs.items()}
+            text = request_fault(self._config, request.requested_outputs, described, request.log_prefix())
+            assert text is not None, f"the ways to judge and to tell disagree about a request for '{self._config.name}'"
+            raise InvalidArgumentError(text)
         if rows == request.batch_size:
             return request
         # Spelled out: `dataclasses.replace` takes three times as long.
@@ -95,36 +82,28 @@ class RequestValidator:
             request.sequence_end,
         )
 
-    def _check_names(self, request: InferenceRequest) -> None:
-        config, given = self._config, request.inputs
-        required = [tensor.name for tensor in config.inputs if not tensor.optional]
-        missing = [name for name in required if name not in given]
-        unknown = next((name for name in sorted(given) if name not in self._expected), None)
-        count_fits = len(required) <= len(given) <= len(config.inputs)
-        # An unknown name beside the right number of inputs is most likely a misspelt one.
-        if count_fits and unknown is not None:
-            raise InvalidArgumentError(messages.unexpected_input(unknown, config.name))
-        if missing or not count_fits:
-            raise InvalidArgumentError(
-                messages.wrong_inputs(config.name, list(given), missing, len(required), len(config.inputs))
-            )
-
-    def _rows(self, request: InferenceRequest) -> int:
+    def _rows(self, request: InferenceRequest) -> int | None:
+        """Return the batch size of a request that fits; None for one that does not."""
+        if not self._output_names.issuperset(request.requested_outputs):
+            return None
+        names = request.inputs.keys()
+        if names != self._input_names and not self._required_names <= names <= self._input_names:
+            return None
         rows = -1
         for name, tensor in request.inputs.items():
+            datatype, dims, is_variable = self._expected[name]
             shape = tensor.data.shape
-            if not shape:
-                raise InvalidArgumentError(messages.no_batch_dimension(request.log_prefix(), name, self._config.name))
-            if shape[0] != rows:
-                if rows != -1:
-                    raise InvalidArgumentError(
-                        messages.unequal_batch_sizes(request.log_prefix(), name, self._config.name)
-                    )
+            if tensor.datatype != datatype:
+                return None
+            if self._batches:
+                if not shape or rows not in (-1, shape[0]):
+                    return None
                 rows = shape[0]
+                shape = shape[1:]
+            if shape != dims and not (is_variable and _fits(shape, dims)):
+                return None
         if rows > self._max_batch_size:
-            raise InvalidArgumentError(
-                messages.batch_too_large(request.log_prefix(), self._max_batch_size, self._config.name)
-            )
+            return None
         return 1 if rows == -1 else rows
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from aisle_server.inference import Tensor
 from aisle_server.instance_group import InstanceGroup
 from aisle_server.model_config.schema import ModelConfig
 from aisle_server.scheduling.batch import signature_for
@@ -14,7 +18,13 @@ from aisle_server.scheduling.sequence_batcher import SequenceBatcher
 from aisle_server.statistics import ModelStatistics
 
 
-def create_scheduler(config: ModelConfig, group: InstanceGroup, statistics: ModelStatistics, clock: Clock) -> Scheduler:
+def create_scheduler(
+    config: ModelConfig,
+    group: InstanceGroup,
+    statistics: ModelStatistics,
+    clock: Clock,
+    initial_states: Mapping[str, Tensor] = MappingProxyType({}),
+) -> Scheduler:
     """Create the scheduler of a model with instances. An ensemble has none; its scheduler is `EnsembleScheduler`.
 
     Args:
@@ -22,6 +32,7 @@ def create_scheduler(config: ModelConfig, group: InstanceGroup, statistics: Mode
         group: The model's instances; nobody else gives them work.
         statistics: Where the scheduler books what becomes of requests.
         clock: The time.
+        initial_states: What the states of a model with sequences start with, by input.
 
     Returns:
         A dynamic batcher when the configuration has `dynamic_batching`, a sequence batcher when it has `sequence_batching`, else a
@@ -31,7 +42,7 @@ def create_scheduler(config: ModelConfig, group: InstanceGroup, statistics: Mode
     if config.decoupled:
         return DecoupledBatcher(config, group, statistics, clock)
     if config.sequence_batching is not None:
-        return SequenceBatcher(config, group, statistics, clock)
+        return SequenceBatcher(config, group, statistics, clock, initial_states)
     if batching is None:
         return DirectScheduler(group, statistics, clock)
     return DynamicBatcher(batching, config.max_batch_size, signature_for(config), group, statistics, clock)

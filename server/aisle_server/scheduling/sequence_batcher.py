@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import cast
 
 from aisle_server.errors import CancelledError
-from aisle_server.inference import InferenceResponse
+from aisle_server.inference import InferenceResponse, Tensor
 from aisle_server.instance_group import GroupExecution, InstanceGroup
 from aisle_server.model_config.schema import DynamicBatching, ModelConfig
 from aisle_server.scheduling.batch import signature_for
@@ -27,7 +29,14 @@ class SequenceBatcher(DynamicBatcher):
     and perhaps with empty rows. Callers, timers, shutdown and the books are those of any batcher.
     """
 
-    def __init__(self, config: ModelConfig, group: InstanceGroup, statistics: ModelStatistics, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        group: InstanceGroup,
+        statistics: ModelStatistics,
+        clock: Clock,
+        initial_states: Mapping[str, Tensor] = MappingProxyType({}),
+    ) -> None:
         """Make a batcher that waits for requests; see `create_scheduler`."""
         batching = config.sequence_batching
         assert batching is not None, "a model without sequences has another scheduler"
@@ -36,7 +45,7 @@ class SequenceBatcher(DynamicBatcher):
         )
         super().__init__(DynamicBatching(), 1, None, group, statistics, clock, former=self._sequences)
         self._controls = SequenceControls(config)
-        self._states = SequenceStates(config)
+        self._states = SequenceStates(config, initial_states)
 
     def _accept(self, caller: Caller) -> None:
         self._controls.check(caller.request)

@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from aisle_training.augmentation import Augmentation
 from aisle_training.batches import (
     FusionBatches,
     PictureBatches,
-    augment_pictures,
+    TitleBatches,
+    TitleVariant,
     drop_inputs,
     drop_tokens,
-    mix_pictures,
 )
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (10, 6, 6, 3), dtype=np.uint8)
@@ -22,7 +23,7 @@ def seen(batches: PictureBatches) -> list[int]:
 
 def test_epoch_holds_each_row():
     """An epoch gives every row, in another order than the epoch before, in batches that are all of one size."""
-    batches = PictureBatches(PIXELS, LABELS, batch_size=4, seed=0, flip=True, shift=1)
+    batches = PictureBatches(PIXELS, LABELS, batch_size=4, seed=0, augmentation=Augmentation(True, 1))
     first = seen(batches)
     batches.start_epoch(1)
     second = seen(batches)
@@ -34,7 +35,9 @@ def test_epoch_holds_each_row():
 
 def test_epoch_is_drawn_from_seed_and_number_alone():
     """Epoch 3 of a run that starts there is epoch 3 of a run that came along, to the pixel."""
-    there, along = (PictureBatches(PIXELS, LABELS, batch_size=4, seed=5, flip=True, shift=2) for _ in range(2))
+    there, along = (
+        PictureBatches(PIXELS, LABELS, batch_size=4, seed=5, augmentation=Augmentation(True, 2)) for _ in range(2)
+    )
     for epoch in range(4):
         along.start_epoch(epoch)
         seen(along)
@@ -43,42 +46,11 @@ def test_epoch_is_drawn_from_seed_and_number_alone():
     np.testing.assert_array_equal(there[1][1], along[1][1])
 
 
-def test_augmentation_can_be_switched_off():
-    """Without flip and shift the pictures are the catalogue's own."""
-    np.testing.assert_array_equal(augment_pictures(PIXELS, np.random.default_rng(0), flip=False, shift=0), PIXELS)
-
-
-def test_flip_mirrors_left_to_right():
-    """A flipped picture is the mirrored one, and about half are flipped."""
-    many = np.repeat(PIXELS[:1], 200, axis=0)
-    augmented = augment_pictures(many, np.random.default_rng(0), flip=True, shift=0)
-    mirrored = [(picture == PIXELS[0, :, ::-1]).all() for picture in augmented]
-    kept = [(picture == PIXELS[0]).all() for picture in augmented]
-    assert sum(mirrored) + sum(kept) == 200
-    assert 70 < sum(mirrored) < 130
-
-
-def test_shift_repeats_the_edge():
-    """A picture of one colour stays what it is however it is shifted."""
-    plain = np.full((5, 6, 6, 3), 77, dtype=np.uint8)
-    np.testing.assert_array_equal(augment_pictures(plain, np.random.default_rng(0), flip=True, shift=3), plain)
-
-
-def test_mixed_pictures_are_labelled_with_their_shares():
-    """In a mixture each picture is seen as strongly as its class is labelled, and shares of all sizes occur."""
-    shades = np.arange(0, 200, 2)
-    plain = np.broadcast_to(shades[:, None, None, None], (100, 4, 4, 3)).astype(np.uint8)
-    mixed, targets = mix_pictures(plain, np.arange(100, dtype=np.int32), 100, np.random.default_rng(0), alpha=1.0)
-    assert (mixed.dtype, targets.dtype) == (np.uint8, np.float32)
-    np.testing.assert_allclose(targets.sum(axis=1), 1.0, atol=1e-6)
-    np.testing.assert_allclose(mixed[:, 0, 0, 0], targets @ shades, atol=0.5)
-    own = targets[np.arange(100), np.arange(100)]
-    assert (np.histogram(own, bins=4, range=(0, 1))[0] > 10).all()
-
-
 def test_batches_mix_when_asked():
     """With mixup a batch's labels are shares for each class; without, they are class numbers."""
-    mixed = PictureBatches(PIXELS, LABELS, batch_size=4, seed=0, flip=True, shift=1, mixup=0.4, classes=10)
+    mixed = PictureBatches(
+        PIXELS, LABELS, batch_size=4, seed=0, augmentation=Augmentation(True, 1), mixup=0.4, classes=10
+    )
     assert mixed[0][1].shape == (4, 10)
     np.testing.assert_array_equal(mixed[0][1], mixed[0][1])
 
@@ -127,3 +99,43 @@ def test_sets_of_inputs_are_drawn_alike():
     assert len(sets) == 6
     assert counts.min() > 850
     assert counts.max() < 1150
+
+
+def test_titles_are_read_in_variants():
+    """As many titles as asked are read in each variant; one without a label has a share of every class."""
+    rows = 4000
+    titles = np.full((rows, 6), 2, dtype=np.int32)
+    masked, unreadable = np.full_like(titles, 3), np.full_like(titles, 1)
+    masked[::2] = 0
+    labels = np.arange(rows, dtype=np.int32) % 4
+    variants = [TitleVariant(masked, 0.4), TitleVariant(unreadable, 0.1, keeps_label=False)]
+    batches = TitleBatches(titles, labels, rows, 0, token_dropout=0.0, variants=variants, classes=4)
+    token_ids, shares = batches[0]
+    order = np.random.default_rng((0, 0)).permutation(rows)
+    first = token_ids[:, 0]
+    assert 600 < (first == 3).sum() < 1000
+    assert not (order[first == 3] % 2 == 0).any()
+    assert 300 < (first == 1).sum() < 500
+    np.testing.assert_array_equal(shares[first == 1], 0.25)
+    np.testing.assert_array_equal(shares[first != 1].argmax(axis=1), labels[order[first != 1]])
+    np.testing.assert_array_equal(shares[first != 1].max(axis=1), 1.0)
+
+
+def test_labels_of_titles_stay_numbers():
+    """Where every variant keeps its label, labels are class numbers."""
+    titles = np.full((8, 6), 2, dtype=np.int32)
+    labels = np.arange(8, dtype=np.int32)
+    batches = TitleBatches(titles, labels, 8, 0, token_dropout=0.0, variants=[TitleVariant(titles, 0.5)])
+    assert sorted(batches[0][1]) == list(range(8))
+
+
+def test_ngrams_stay_behind_subwords():
+    """Tokens that are taken out close up among the subwords and among the n-grams, not across."""
+    titles = np.zeros((200, 10), dtype=np.int32)
+    titles[:, :4], titles[:, 6:9] = (1, 2, 3, 4), (7, 8, 9)
+    batches = TitleBatches(titles, np.zeros(200, dtype=np.int32), 200, 0, token_dropout=0.5, ngram_length=4)
+    token_ids, _ = batches[0]
+    assert set(np.unique(token_ids[:, :6])) == {0, 1, 2, 3, 4}
+    assert set(np.unique(token_ids[:, 6:])) == {0, 7, 8, 9}
+    assert (token_ids[:, 0] > 0).all()
+    assert (token_ids[:, 6] > 0).all()

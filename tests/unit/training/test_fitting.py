@@ -8,9 +8,12 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from aisle_training.batches import ShuffledBatches
 from aisle_training.fitting import SmoothedCrossentropy, fit_model, largest_share_accuracy
+from aisle_training.metrics import macro_f1
+from aisle_training.models.macro_f1 import MacroF1
 from aisle_training.recipes.recipe import Schedule
 
 GENERATOR = np.random.default_rng(0)
@@ -130,12 +133,35 @@ def test_diverging_training_is_stopped(tmp_path: Path):
 
 
 def test_history_and_logs_are_written(tmp_path: Path):
-    """A line an epoch stands in the history, and TensorBoard finds event files."""
+    """A line an epoch stands in the history, and accuracy, loss and macro-F1 of each epoch in TensorBoard's files."""
     fit(build(seed=0), tmp_path, Schedule(epochs=2))
     lines = (tmp_path / "history.csv").read_text().splitlines()
     assert lines[0].startswith("epoch,seconds,accuracy,loss")
     assert [line.split(",")[0] for line in lines[1:]] == ["1", "2"]
-    assert {path.parent.name for path in (tmp_path / "logs").rglob("events.out.*")} == {"train", "validation"}
+    assert {"macro_f1", "val_macro_f1"} <= set(lines[0].split(","))
+    for part in ("train", "validation"):
+        logged = EventAccumulator(str(tmp_path / "logs" / part)).Reload()
+        for figure in ("accuracy", "loss", "macro_f1"):
+            assert len(logged.Tensors(f"epoch_{figure}")) == 2
+
+
+def test_macro_f1_of_an_epoch_is_that_of_its_rows(tmp_path: Path):
+    """The validation's macro-F1 in the history is that of the model's predictions on the whole validation split."""
+    model = build(seed=0)
+    (epoch,) = fit(model, tmp_path, Schedule(epochs=1))
+    predicted = model.predict(ROWS, verbose=0).argmax(axis=1)
+    assert epoch["val_macro_f1"] == pytest.approx(macro_f1(predicted, LABELS, 3), abs=1e-6)
+
+
+def test_macro_f1_counts_the_largest_share_and_the_classes_that_occur():
+    """Mixed labels count as the class with the largest share, and a class that never occurs is left out of the mean."""
+    metric = MacroF1(4)
+    metric.update_state(np.array([[0.7, 0.3, 0, 0], [0.4, 0.6, 0, 0]]), np.eye(4)[[0, 0]])
+    metric.update_state(np.array([[1.0, 0, 0, 0]]), np.eye(4)[[1]])
+    assert float(metric.result()) == pytest.approx(macro_f1(np.array([0, 0, 1]), np.array([0, 1, 0]), 4))
+    metric.reset_state()
+    metric.update_state(np.array([2]), np.eye(4)[[2]])
+    assert float(metric.result()) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

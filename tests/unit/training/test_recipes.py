@@ -27,7 +27,7 @@ def test_epochs_are_set_for_all_networks():
 
 def test_unknown_recipe_is_told_which_there_are():
     """A misspelt recipe is answered with the names that there are."""
-    with pytest.raises(ValueError, match="unknown recipe 'fashoin', expected one of fashion, tiny"):
+    with pytest.raises(ValueError, match="unknown recipe 'fashoin', expected one of fashion, tiny, titles_bag"):
         load_recipe("fashoin")
 
 
@@ -75,3 +75,24 @@ def test_pictures_have_one_name():
     for name, kind in (("image", "title"), ("photo", "image")):
         with pytest.raises(ValueError, match="images are named 'image'"):
             dataclasses.replace(recipe, modalities={name: recipe.modalities[kind]})
+
+
+def test_preset_is_for_bert_alone():
+    """Another preset is taken by the network that starts from one, and refused where there is none."""
+    assert load_recipe("titles_bert").with_preset("here").modalities["title"].preset == "here"
+    with pytest.raises(ValueError, match="'tiny' has no network that starts from a preset"):
+        load_recipe("tiny").with_preset("here")
+    title = load_recipe("tiny").modalities["title"]
+    for numbers in ({"network": "bert"}, {"preset": "here"}):
+        with pytest.raises(ValueError, match="expected one for 'bert' alone"):
+            dataclasses.replace(title, **numbers)
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPE_MODULES if name.startswith("titles_")])
+def test_title_networks_differ_in_their_network_alone(name: str):
+    """The recipes that set title networks side by side read titles alone, of the classes of `fashion`."""
+    recipe, fashion = load_recipe(name), load_recipe("fashion")
+    assert list(recipe.modalities) == ["title"]
+    assert recipe.minimum_products == fashion.minimum_products
+    assert recipe.modalities["title"].members == 1
+    assert recipe.modalities["title"].vocabulary_size == fashion.modalities["title"].vocabulary_size

@@ -40,8 +40,19 @@ import click
     help="A taxonomy.json whose ids and names of categories are kept, such as that of an earlier export with names written "
     "into it.",
 )
+@click.option(
+    "--licence",
+    default="Not stated by whoever trained them.",
+    show_default=True,
+    help="Of the weights, for the model cards: a sentence, or a name such as Apache-2.0.",
+)
 def export(
-    run_folder: Path | None, model_repository: Path, file_format: str, version: int, taxonomy: Path | None
+    run_folder: Path | None,
+    model_repository: Path,
+    file_format: str,
+    version: int,
+    taxonomy: Path | None,
+    licence: str,
 ) -> None:
     """Export a trained run as models that a Triton-style server loads.
 
@@ -70,6 +81,7 @@ def export(
             file_format=file_format,
             version=version,
             taxonomy=taxonomy,
+            licence=licence,
             on_model=report,
         )
     except (ValueError, OSError) as error:

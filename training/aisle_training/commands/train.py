@@ -30,9 +30,18 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     show_default=True,
     help="What the image network starts from: none, imagenet (downloaded by Keras), or a Keras weights file.",
 )
+@click.option(
+    "--preset", help="What BERT starts from: a KerasHub preset by name, or its folder, instead of the recipe's."
+)
 @click.option("--modalities", help="Which of the recipe's to train, such as: title  or: image,title  [default: all]")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs for each network, instead of the recipe's.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of all that is drawn, instead of the recipe's.")
+@click.option(
+    "--features",
+    "features_folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to keep what frozen image networks make of the pictures, for other runs.  [default: nowhere]",
+)
 @click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
 def train(
     recipe: str,
@@ -40,12 +49,14 @@ def train(
     split_path: Path | None,
     output: Path,
     weights: str,
+    preset: str | None,
     modalities: str | None,
     epochs: int | None,
     seed: int | None,
+    features_folder: Path | None,
     resume: bool,
 ) -> None:
-    """Train the image, title and fusion classifier of RECIPE ("fashion", "tiny") on a catalogue.
+    """Train the classifiers of RECIPE on a catalogue, such as "fashion", "torob" or "tiny"; any other name lists all.
 
     What no product of the catalogue has is left out, with its classifier; from one modality nothing is fused.
     The run folder keeps the classifiers, their tokenizer, labels and calibration, the recipe and the split, a history
@@ -60,6 +71,11 @@ def train(
         raise click.BadParameter(str(error), param_hint="RECIPE") from error
     if weights not in ("none", "imagenet") and not Path(weights).is_file():
         raise click.BadParameter(f"{weights!r} is no file, nor none or imagenet", param_hint="--weights")
+    if preset is not None:
+        try:
+            numbers = numbers.with_preset(preset)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--preset") from error
     if modalities is not None:
         try:
             numbers = numbers.with_modalities(name.strip() for name in modalities.split(","))
@@ -94,6 +110,7 @@ def train(
                 RunFolder(output),
                 weights=None if weights == "none" else weights,
                 resume=resume,
+                features_folder=features_folder,
                 on_progress=show,
             )
     except (ValueError, FloatingPointError, CatalogueError) as error:

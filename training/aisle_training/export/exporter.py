@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+from aisle_protocol.generated import model_config_pb2 as pb
 from aisle_training.categories.added import AddedCategories, read_added
 from aisle_training.confidence.familiarity import Familiarity
 from aisle_training.confidence.measuring import read_confidence
@@ -36,6 +37,7 @@ from aisle_training.export.onnx_file import open_onnx, write_onnx
 from aisle_training.export.parity import check_parity
 from aisle_training.export.repository import install_model, size_bytes, write_model
 from aisle_training.export.savedmodel import open_savedmodel, write_savedmodel
+from aisle_training.export.serving_cost import ServingCost, measure_serving_cost, write_serving_costs
 from aisle_training.export.taxonomy import FILE_NAME as TAXONOMY
 from aisle_training.export.taxonomy import Taxonomy
 from aisle_training.modalities.encoder import Encoder
@@ -43,6 +45,7 @@ from aisle_training.modalities.registry import create_encoders
 from aisle_training.models.extended_classifier import extend_classifier
 from aisle_training.models.familiarity import with_familiarity
 from aisle_training.recipes.recipe import FUSION, AttributeRecipe
+from aisle_training.report.model_card import LICENCE_NOT_STATED, MODEL_CARD, ExportedEnsemble, render_model_card
 from aisle_training.runs import RunFolder, write_labels
 
 _WRITERS: Final[dict[str, Callable[[Classifier, Path], None]]] = {"onnx": write_onnx, "savedmodel": write_savedmodel}
@@ -71,6 +74,7 @@ def export_run(
     file_format: str = "onnx",
     version: int = 1,
     taxonomy: Path | None = None,
+    licence: str = LICENCE_NOT_STATED,
     on_model: Callable[[ExportedModel], None] = lambda model: None,
 ) -> None:
     """Write a trained run as models of a repository.
@@ -84,6 +88,7 @@ def export_run(
         file_format: "onnx" or "savedmodel".
         version: The number of the version, 1 or more.
         taxonomy: A `taxonomy.json` that ids and names of categories are taken from, by their paths.
+        licence: Of the weights, for the model cards.
         on_model: Called for each model that is good, before the first is put in place.
 
     Raises:
@@ -115,11 +120,15 @@ def export_run(
         staged, labels_path = Path(folder, "models"), Path(folder, run.labels_path.name)
         write_labels(labels_path, labels)
         differences: dict[str, float] = {}
+        costs: dict[str, ServingCost] = {}
         for name, classifier in classifiers.items():
             text = config_text(classifier_config(classifier, file_format), comments[name])
             path = write_model(staged, name, version, text, labels=labels_path) / MODEL_FILES[file_format]
             _WRITERS[file_format](classifier, path)
-            differences[name] = check_parity(classifier, _OPENERS[file_format](path))
+            exported = _OPENERS[file_format](path)
+            differences[name] = check_parity(classifier, exported)
+            if file_format == "onnx":  # a SavedModel cannot be held to one thread
+                costs[name] = measure_serving_cost(classifier, exported, path.stat().st_size)
         for encoder in encoders:
             array = classifiers[encoder.classifier].inputs[0]
             config = preprocess_config(encoder, encoders, array)
@@ -138,6 +147,8 @@ def export_run(
             # An ensemble's version is an empty folder, which git would not keep.
             (version_folder / ".gitkeep").touch()
             (version_folder.parent / TAXONOMY).write_text(nodes.to_json() + "\n", encoding="utf-8")
+            card = render_model_card(run, _ensemble(config, classifiers, len(labels)), costs, licence)
+            (staged / config.name / MODEL_CARD).write_text(card, encoding="utf-8")
         _write_golden_files(staged, encoders, classifiers, labels)
         names = sorted(path.name for path in staged.iterdir())
         for name in names:
@@ -145,6 +156,8 @@ def export_run(
         # Ensembles last: they need the others.
         for name in sorted(names, key=lambda name: name.endswith("_categorizer")):
             install_model(staged, repository, name)
+    if costs:
+        write_serving_costs(run.exported_path, costs)
 
 
 def _load_classifiers(
@@ -176,6 +189,12 @@ def _load_classifiers(
             model = with_familiarity(model, familiarity.only(names), embeddings, flags)
         classifiers[FUSION] = Classifier.of(FUSION, model, fusion_input_names(encoders), (*PROBABILITIES, *further))
     return classifiers
+
+
+def _ensemble(config: pb.ModelConfig, classifiers: Collection[str], classes: int) -> ExportedEnsemble:
+    """Say of an ensemble what its model card needs."""
+    steps = [step.model_name for step in config.ensemble_scheduling.step if step.model_name in classifiers]
+    return ExportedEnsemble(config.name, steps[-1], steps, [tensor.name for tensor in config.input], classes)
 
 
 def _write_preprocessor(staged: Path, version: int, encoder: Encoder, text: str) -> None:

@@ -54,7 +54,9 @@ class AttributeEncoder(Encoder):
             classes, numbers.buckets, numbers.embedding_size, numbers.dropout, name=self.classifier
         )
 
-    def batches(self, array: npt.NDArray[Any], labels: Labels, classes: int, seed: int) -> ArrayBatches:
+    def batches(
+        self, products: Sequence[Product], array: npt.NDArray[Any], labels: Labels, classes: int, seed: int
+    ) -> ArrayBatches:
         """Give buckets as they are."""
         return ArrayBatches(array, labels, self.recipe.schedule.batch_size, seed)
 

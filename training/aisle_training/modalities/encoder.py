@@ -6,7 +6,7 @@ Another kind of modality is one subclass of `Encoder` and one of `ModalityRecipe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -53,6 +53,36 @@ class PreprocessFiles:
     data: dict[str, Path] = field(default_factory=dict)
     instances: int = 1
     parameters: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModalityRows:
+    """Rows of one split that have the modality.
+
+    Attributes:
+        products: The products.
+        array: What `encode` made of them.
+        labels: The class of each, int32 [rows].
+    """
+
+    products: Sequence[Product]
+    array: npt.NDArray[Any]
+    labels: Labels
+
+
+@dataclass(frozen=True)
+class TrainedPart:
+    """A part of a classifier that is fitted, and what it is fitted on.
+
+    Attributes:
+        model: Gives logits, [rows, classes]; its layers are the classifier's own.
+        batches: The training rows, as the part takes them.
+        validation: Inputs and labels of the validation rows.
+    """
+
+    model: Any
+    batches: ShuffledBatches
+    validation: tuple[npt.NDArray[Any], Labels]
 
 
 class Encoder(ABC):
@@ -147,12 +177,52 @@ class Encoder(ABC):
 
         Returns:
             A Keras model from `array_name` to a dictionary of `EMBEDDING` and `PROBABILITIES`, with a layer "logits" over
-            the embedding, `logits_model()`, `set_temperature()` and `embedding_size`.
+            the embedding, `logits_model()` (or see `parts`), `set_temperature()` and `embedding_size`.
         """
 
     @abstractmethod
-    def batches(self, array: npt.NDArray[Any], labels: Labels, classes: int, seed: int) -> ShuffledBatches:
-        """Give the training rows that have the modality as batches, augmented."""
+    def batches(
+        self, products: Sequence[Product], array: npt.NDArray[Any], labels: Labels, classes: int, seed: int
+    ) -> ShuffledBatches:
+        """Give the training rows that have the modality as batches, augmented.
+
+        Args:
+            products: The products.
+            array: What `encode` made of them.
+            labels: Their classes, int32 [rows].
+            classes: Number of categories.
+            seed: Of all that is drawn.
+        """
+
+    def parts(self, model: Any) -> list[Any]:
+        """Give what of a classifier is trained, one after the other: Keras models that give logits; most have one."""
+        return [model.logits_model()]
+
+    def trained_parts(
+        self, model: Any, rows: Mapping[str, ModalityRows], classes: int, seed: int, folder: Path
+    ) -> list[TrainedPart]:
+        """Say what of a classifier is fitted, one after the other, and on what: on the rows as they are, for most.
+
+        Args:
+            model: What `build_classifier` gave.
+            rows: Those that have the modality, of the splits "train" and "validation".
+            classes: Number of categories.
+            seed: Of what is drawn.
+            folder: For what a frozen part makes of the rows; it may be there from an earlier run.
+        """
+        train, held_out = rows["train"], rows["validation"]
+        return [
+            TrainedPart(
+                part,
+                # Far from the seeds that people give, so that no part draws what another run does.
+                self.batches(train.products, train.array, train.labels, classes, seed + 1_000_003 * number),
+                (held_out.array, held_out.labels),
+            )
+            for number, part in enumerate(self.parts(model))
+        ]
+
+    def join(self, model: Any, parts: Sequence[Any]) -> None:  # noqa: B027
+        """Make a classifier whole of its trained parts; most are already."""
 
     def measure_statistics(self, model: Any, array: npt.NDArray[Any], seed: int) -> None:  # noqa: B027
         """Measure anew what a classifier keeps of the training rows besides its weights, for these have been averaged.

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from aisle_training.augmentation import Augmentation
 from aisle_training.batches import PictureBatches
 from aisle_training.catalogue.catalogue import Product
 from aisle_training.datasets import Labels, Progress, decode_pictures, no_progress
-from aisle_training.modalities.encoder import Encoded, Encoder, PreprocessFiles
+from aisle_training.frozen_features import FeatureBatches, compute_features
+from aisle_training.modalities.encoder import Encoded, Encoder, ModalityRows, PreprocessFiles, TrainedPart
 from aisle_training.modalities.served_files import served_file
 from aisle_training.recipes.recipe import ImageRecipe
 
@@ -74,30 +77,48 @@ class ImageEncoder(Encoder):
             numbers.dropout,
             weights=weights,
             flip_average=numbers.flip_average,
+            hidden_size=numbers.hidden_size,
         )
         if weights is not None:
-            recalibrate_batch_norms(model.image_network, _some_scaled(array, seed))
+            recalibrate_batch_norms(model.image_network, _some_scaled(numbers.network, array, seed))
         return model
 
-    def batches(self, array: npt.NDArray[Any], labels: Labels, classes: int, seed: int) -> PictureBatches:
-        """Give pictures mirrored, shifted and mixed."""
+    def batches(
+        self, products: Sequence[Product], array: npt.NDArray[Any], labels: Labels, classes: int, seed: int
+    ) -> PictureBatches:
+        """Give pictures augmented and mixed."""
         numbers = self.recipe
         return PictureBatches(
             array,
             labels,
             numbers.schedule.batch_size,
             seed,
-            flip=numbers.flip,
-            shift=numbers.shift,
+            augmentation=Augmentation(numbers.flip, numbers.shift, numbers.zoom, numbers.colour, numbers.erase),
             mixup=numbers.mixup,
             classes=classes,
         )
+
+    def trained_parts(
+        self, model: Any, rows: Mapping[str, ModalityRows], classes: int, seed: int, folder: Path
+    ) -> list[TrainedPart]:
+        """Give what lies above the frozen part, and what that makes of the pictures and of their mirror images."""
+        if not self.recipe.frozen_until:
+            return super().trained_parts(model, rows, classes, seed, folder)
+        frozen, trained = model.split_at(self.recipe.frozen_until)
+        train, held_out = rows["train"], rows["validation"]
+        views = [
+            compute_features(frozen, train.array, folder, mirrored=mirrored)
+            for mirrored in ([False, True] if self.recipe.flip else [False])
+        ]
+        batches = FeatureBatches(views, train.labels, self.recipe.schedule.batch_size, seed)
+        features = compute_features(frozen, held_out.array, folder).astype(np.float32)
+        return [TrainedPart(trained, batches, (features, held_out.labels))]
 
     def measure_statistics(self, model: Any, array: npt.NDArray[Any], seed: int) -> None:
         """Measure the batch normalisations anew."""
         from aisle_training.models.batch_norm import measure_batch_norms
 
-        measure_batch_norms(model.image_network, _some_scaled(array, seed))
+        measure_batch_norms(model.image_network, _some_scaled(model.network, array, seed))
 
     def preprocess_files(self) -> PreprocessFiles:
         """The decoder. Two instances: it releases the interpreter lock, and a photo takes longer to decode than to classify."""
@@ -105,7 +126,9 @@ class ImageEncoder(Encoder):
         return PreprocessFiles(served_file("image_preprocess.py"), [served_file(name) for name in modules], instances=2)
 
 
-def _some_scaled(pixels: npt.NDArray[Any], seed: int) -> npt.NDArray[np.float32]:
+def _some_scaled(network: str, pixels: npt.NDArray[Any], seed: int) -> npt.NDArray[np.float32]:
     """Draw pictures, scaled as the network takes them."""
+    from aisle_training.models.image_networks import scale_pixels
+
     some = np.random.default_rng(seed).permutation(len(pixels))[:STATISTICS_PICTURES]
-    return np.asarray(pixels[some].astype(np.float32) / 127.5 - 1.0)
+    return scale_pixels(network, pixels[some])

@@ -18,6 +18,7 @@ from aisle_training.modalities.served_files import served_file
 from aisle_training.preprocessing.title_normalization import is_blank
 from aisle_training.preprocessing.titles import TitleTokenizer
 from aisle_training.recipes.recipe import TextRecipe
+from aisle_training.text_training import build_title_classifier, learn_tokenizer, make_title_batches
 
 
 class TextEncoder(Encoder):
@@ -51,7 +52,7 @@ class TextEncoder(Encoder):
     @cached_property
     def tokenizer(self) -> TitleTokenizer:
         """The tokenizer that `learn` has made."""
-        return TitleTokenizer.load(self.tokenizer_path, self.recipe.length)
+        return TitleTokenizer.load(self.tokenizer_path, self.recipe.token_ids)
 
     def text(self, product: Product) -> str:
         """Give a product's text."""
@@ -66,10 +67,10 @@ class TextEncoder(Encoder):
         return self.text(product).encode()
 
     def learn(self, products: Sequence[Product]) -> None:
-        """Train the tokenizer."""
+        """Learn the tokenizer, see `learn_tokenizer`."""
         if not self.tokenizer_path.is_file():
             texts = [self.text(product) for product in products if self.has(product)]
-            TitleTokenizer.train(texts, self.recipe.vocabulary_size, self.recipe.length).save(self.tokenizer_path)
+            learn_tokenizer(self.recipe, texts).save(self.tokenizer_path)
 
     def encode(self, products: Sequence[Product], on_progress: Progress = no_progress) -> Encoded:
         """Tokenize texts."""
@@ -79,29 +80,26 @@ class TextEncoder(Encoder):
 
     def build_classifier(self, classes: int, array: npt.NDArray[Any], seed: int, weights: str | None) -> Any:
         """Build the classifier of this text."""
-        from aisle_training.models.title_classifier import TitleClassifier
+        return build_title_classifier(self.recipe, classes, self.tokenizer.vocabulary_size, self.classifier)
 
-        numbers = self.recipe
-        return TitleClassifier(
-            classes,
-            self.tokenizer.vocabulary_size,
-            numbers.length,
-            numbers.network,
-            numbers.token_size,
-            numbers.filters,
-            numbers.embedding_size,
-            numbers.dropout,
-            name=self.classifier,
-        )
+    def parts(self, model: Any) -> list[Any]:
+        """Give the members."""
+        return [model.member_model(member) for member in range(model.members)]
 
-    def batches(self, array: npt.NDArray[Any], labels: Labels, classes: int, seed: int) -> TitleBatches:
-        """Give token ids, some of them taken out."""
-        numbers = self.recipe
-        return TitleBatches(array, labels, numbers.schedule.batch_size, seed, token_dropout=numbers.token_dropout)
+    def join(self, model: Any, parts: Sequence[Any]) -> None:
+        """Average the members."""
+        model.join_members(parts)
+
+    def batches(
+        self, products: Sequence[Product], array: npt.NDArray[Any], labels: Labels, classes: int, seed: int
+    ) -> TitleBatches:
+        """Give token ids, some of them taken out, and the variants of the texts that the recipe asks for."""
+        texts, paths = map(self.text, products), [product.category for product in products]
+        return make_title_batches(self.recipe, self.tokenizer, list(texts), paths, array, labels, classes, seed)
 
     def preprocess_files(self) -> PreprocessFiles:
         """The tokenizer."""
-        modules = ("titles.py", "product_rows.py", "title_normalization.py")
+        modules = ("titles.py", "title_ngrams.py", "product_rows.py", "title_normalization.py")
         return PreprocessFiles(
             served_file("text_preprocess.py"),
             [served_file(name) for name in modules],

@@ -35,7 +35,8 @@ def recalibrate_batch_norms(network: Any, inputs: npt.NDArray[np.float32], batch
     Returns:
         How many layers were recalibrated.
     """
-    layers = _batch_norms(network)
+    # Without a gamma and a beta there is nothing to move; such a layer (InceptionV3's have no gamma) stays as it is.
+    layers = [layer for layer in _batch_norms(network) if layer.scale and layer.center]
     # One pass serves all layers: a layer's inference output does not change, so nor does the input of the next.
     for layer, (new_mean, new_variance) in zip(
         layers, _input_moments(network, layers, inputs, batch_size), strict=True

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from aisle_training.models.image_networks import build_image_network
+from aisle_training.models.image_networks import build_image_network, image_network
 from aisle_training.models.temperature import TemperatureSoftmax
 
 
@@ -23,10 +23,12 @@ class ImageClassifier(keras.Model):  # type: ignore[misc]
         picture_size: Height and width, pixels.
         network: One of `image_networks.IMAGE_NETWORKS`.
         width: Multiplies the number of channels of the network.
-        dropout: Fraction of the embedding that is dropped in training, before the logits.
+        dropout: Fraction of the embedding that is dropped in training, before the logits; and of the features, before the
+            hidden layer.
         weights: What the network starts from, see `build_image_network`; not part of the saved configuration.
         flip_average: Whether a picture and its mirror image are both looked at, and the mean of their embeddings (so
             also of their logits, which are linear in them) is what counts. The part that is trained looks at one.
+        hidden_size: Units of a hidden layer between the network's features and the logits; 0 for none.
     """
 
     def __init__(
@@ -38,23 +40,28 @@ class ImageClassifier(keras.Model):  # type: ignore[misc]
         dropout: float = 0.2,
         weights: str | None = None,
         flip_average: bool = False,
+        hidden_size: int = 0,
         **kwargs: Any,
     ) -> None:
         # === Layers ===
-        image_network = build_image_network(network, picture_size, width, weights)
-        rescaling = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling")
+        features = build_image_network(network, picture_size, width, weights)
+        feature_dropout = layers.Dropout(dropout, name="feature_dropout")
+        hidden = layers.Dense(hidden_size, activation="relu", name="hidden") if hidden_size else None
         embedding_dropout = layers.Dropout(dropout, name="embedding_dropout")
         classification = layers.Dense(classes, name="logits")
         temperature_softmax = TemperatureSoftmax(name="temperature_softmax")
 
+        def embed(scaled: Any) -> Any:
+            return features(scaled) if hidden is None else hidden(feature_dropout(features(scaled)))
+
         # === Functional Model ===
         pixels = keras.Input((picture_size, picture_size, 3), dtype="uint8", name="PIXELS")
-        embedding = image_network(rescaling(pixels))
+        scaled = image_network(network).scale(pixels)
+        embedding = embed(scaled)
         trained_logits = logits = classification(embedding_dropout(embedding))
         if flip_average:
             # As one batch of twice the rows: the graph stays as small as it was.
-            both = ops.concatenate([pixels, pixels[:, :, ::-1]], axis=0)
-            embeddings = image_network(rescaling(both))
+            embeddings = embed(ops.concatenate([scaled, scaled[:, :, ::-1]], axis=0))
             embedding = ops.mean(ops.reshape(embeddings, (2, -1, embeddings.shape[-1])), axis=0)
             logits = classification(embedding)
         outputs = {"EMBEDDING": embedding, "PROBABILITIES": temperature_softmax(logits)}
@@ -67,14 +74,53 @@ class ImageClassifier(keras.Model):  # type: ignore[misc]
         self.width = width
         self.dropout = dropout
         self.flip_average = flip_average
-        self.image_network = image_network
+        self.hidden_size = hidden_size
+        self.image_network = features
         self.temperature_softmax = temperature_softmax
         self.embedding_size = int(embedding.shape[-1])
+        self._scaled = scaled
         self._trained_logits = trained_logits
 
     def logits_model(self) -> Any:
         """Give the part that is trained: `PIXELS` -> logits [rows, classes]; it shares its layers with this model."""
         return keras.Model(self.input, self._trained_logits, name="image_classifier_logits")
+
+    def split_at(self, layer: str) -> tuple[Any, Any]:
+        """Freeze the image network up to a layer, and cut the part that is trained in two.
+
+        Args:
+            layer: Name of a layer of the image network through which all goes, or "all" for the whole network.
+
+        Returns:
+            The frozen part, `PIXELS` -> activations, and the trained one, activations -> logits [rows, classes]; both
+            share their layers with this model.
+
+        Raises:
+            ValueError: There is no such layer, or some of what is computed goes past it.
+        """
+        network = self.image_network
+        if layer != "all" and layer not in {known.name for known in network.layers}:
+            raise ValueError(f"the image network {self.network!r} has no layer {layer!r}")
+        cut = network.output if layer == "all" else network.get_layer(layer).output
+        lower = keras.Model(network.input, cut, name="frozen")
+        for frozen in lower.layers:
+            frozen.trainable = False
+        activations = keras.Input(cut.shape[1:], name="activations")
+        features = activations
+        if layer != "all":
+            try:
+                features = keras.Model(cut, network.output, name="trained")(activations)
+            except ValueError:
+                raise ValueError(f"not all that {self.network!r} computes goes through its layer {layer!r}") from None
+        logits = self.get_layer("logits")(self.get_layer("embedding_dropout")(self._embed(features)))
+        return (
+            keras.Model(self.input, lower(self._scaled), name="image_classifier_frozen"),
+            keras.Model(activations, logits, name="image_classifier_trained"),
+        )
+
+    def _embed(self, features: Any) -> Any:
+        """Turn features of the image network into the embedding."""
+        return self.get_layer("hidden")(self.get_layer("feature_dropout")(features)) if self.hidden_size else features
 
     def set_temperature(self, temperature: float) -> None:
         """Set the temperature of the probabilities."""
@@ -90,6 +136,7 @@ class ImageClassifier(keras.Model):  # type: ignore[misc]
             "width": self.width,
             "dropout": self.dropout,
             "flip_average": self.flip_average,
+            "hidden_size": self.hidden_size,
         }
 
     @classmethod

@@ -66,9 +66,15 @@ class ImageRecipe(ModalityRecipe):
         picture_size: Height and width to which every picture is squeezed, pixels.
         network: One of `image_networks.IMAGE_NETWORKS`.
         width: Multiplies the number of channels of the network.
-        dropout: Fraction of the embedding dropped in training.
+        hidden_size: Units of a layer between the network's features and the logits, which is then the embedding; 0 for none.
+        dropout: Fraction of the embedding dropped in training, and of the features before the hidden layer.
+        frozen_until: Layer of the network up to which nothing is trained, "all" for the whole network, or "" for nothing.
+            What it makes of each picture is computed once, so of the augmentations there is `flip` alone.
         flip: Whether half of the training pictures are mirrored left to right.
         shift: Training pictures are shifted by up to so many pixels each way; the edge is repeated.
+        zoom: Training pictures are enlarged or reduced by up to this fraction, height and width apart.
+        colour: Contrast and colours of training pictures are changed by up to this fraction.
+        erase: Fraction of the training pictures of which a rectangle is painted over.
         mixup: Alpha of the Beta distribution from which the share of each training picture in its mixture with another
             is drawn; 0 for pictures as they are.
         flip_average: Whether the trained classifier answers with the mean for a picture and its mirror image, in twice
@@ -80,10 +86,15 @@ class ImageRecipe(ModalityRecipe):
     network: str = "mobilenet_v2"
     width: float = 1.0
     dropout: float = 0.2
+    frozen_until: str = ""
     flip: bool = True
     shift: int = 6
+    zoom: float = 0.0
+    colour: float = 0.0
+    erase: float = 0.0
     mixup: float = 0.0
     flip_average: bool = False
+    hidden_size: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,18 @@ class TextRecipe(ModalityRecipe):
         embedding_size: Size of the embedding.
         dropout: Fraction dropped in training, in the network and before the logits.
         token_dropout: Fraction of the tokens of a training text that are taken out, anew in every epoch.
+        ngrams: Character n-grams that get an id, at most; 0 for a network without them.
+        shortest_ngram: Characters of the shortest n-grams.
+        longest_ngram: Characters of the longest.
+        ngram_length: N-grams of a text, padded or cut.
+        members: Networks that are trained alike but for what is drawn, and whose logits are averaged.
+        masked: Fraction of the training texts that are read without the words of their category.
+        unreadable: Fraction of the training texts that are read as if in an unknown script; all classes are then
+            equally right.
+        preset: The KerasHub preset that the network "bert" starts from: a name, or a folder.
+
+    Raises:
+        ValueError: The network is "bert" and there is no preset, or the other way round.
     """
 
     kind: ClassVar[str] = "text"
@@ -113,6 +136,25 @@ class TextRecipe(ModalityRecipe):
     embedding_size: int = 256
     dropout: float = 0.4
     token_dropout: float = 0.1
+    ngrams: int = 0
+    shortest_ngram: int = 3
+    longest_ngram: int = 5
+    ngram_length: int = 160
+    members: int = 1
+    masked: float = 0.0
+    unreadable: float = 0.0
+    preset: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.network == "bert") != bool(self.preset):
+            raise ValueError(
+                f"the network {self.network!r} is to start from the preset {self.preset!r}, expected one for 'bert' alone"
+            )
+
+    @property
+    def token_ids(self) -> int:
+        """Ids of a text: those of its subwords, and those of its n-grams."""
+        return self.length + (self.ngram_length if self.ngrams else 0)
 
 
 @dataclass(frozen=True)
@@ -199,6 +241,21 @@ class Recipe:
             modalities={name: _with_epochs(modality, epochs) for name, modality in self.modalities.items()},
             fusion=_with_epochs(self.fusion, epochs),
         )
+
+    def with_preset(self, preset: str) -> Recipe:
+        """Give the same recipe with another KerasHub preset for the network "bert".
+
+        Raises:
+            ValueError: The recipe has no such network.
+        """
+        changed = {
+            name: dataclasses.replace(modality, preset=preset)
+            for name, modality in self.modalities.items()
+            if isinstance(modality, TextRecipe) and modality.network == "bert"
+        }
+        if not changed:
+            raise ValueError(f"the recipe {self.name!r} has no network that starts from a preset")
+        return dataclasses.replace(self, modalities={**self.modalities, **changed})
 
     def with_modalities(self, names: Iterable[str]) -> Recipe:
         """Give the same recipe with no other modalities than these.

@@ -53,8 +53,8 @@ def decode_request(
     request_id = message.id
     wire_parameters = message.parameters
     parameters = decode_request_parameters(wire_parameters) if wire_parameters else NO_PARAMETERS
-    origin = Origin(config, f"[request id: {request_id or '<id_unknown>'}] ")
     requested = tuple([output.name for output in message.outputs])
+    origin = Origin(config, f"[request id: {request_id or '<id_unknown>'}] ", message.inputs, requested)
     if len(set(requested)) != len(requested):
         raise InvalidArgumentError(messages.duplicate_output(origin.log_prefix, _first_duplicate(requested)))
     inputs = _decode_inputs(message, origin, regions or SharedMemoryRegions())
@@ -97,7 +97,9 @@ def decode_placements(message: pb.ModelInferRequest, regions: SharedMemoryRegion
         NotFoundError: A region that nobody registered.
     """
     placements = {
-        output.name: decode_placement(output.parameters, regions) for output in message.outputs if output.parameters
+        output.name: decode_placement(output.name, output.parameters, regions)
+        for output in message.outputs
+        if output.parameters
     }
     return {name: placement for name, placement in placements.items() if placement is not None}
 
@@ -125,16 +127,18 @@ def encode_response(
     add_raw = message.raw_output_contents.append
     byte_size = 0
     for tensor in outputs:
+        if tensor.data.nbytes > _MESSAGE_LIMIT_BYTES and tensor.name not in (placements or ()):
+            # Told before it is copied.
+            raise InvalidArgumentError(messages.response_too_large(tensor.data.nbytes, _MESSAGE_LIMIT_BYTES))
         try:
             raw = to_raw(tensor.data, tensor.datatype)
         except (ValueError, TypeError) as error:
             raise InternalError(
                 f"output '{tensor.name}' of model '{response.model_name}' is not {tensor.datatype}: {error}"
             ) from error
-        output = add_output(name=tensor.name, datatype=tensor.datatype, shape=tensor.data.shape)
+        add_output(name=tensor.name, datatype=tensor.datatype, shape=tensor.data.shape)
         if placements and (placement := placements.get(tensor.name)) is not None:
             placement.write(tensor.name, raw)
-            placement.describe(output.parameters, len(raw))
             raw = b""
         byte_size += len(raw)
         add_raw(raw)
@@ -176,7 +180,7 @@ def _decode_input_placement(
 ) -> Placement | None:
     if REGION in tensor.parameters and tensor.HasField("contents"):
         raise InvalidArgumentError(messages.contents_with_shared_memory(name, origin.config.name))
-    return decode_placement(tensor.parameters, regions)
+    return decode_placement(name, tensor.parameters, regions)
 
 
 def _first_duplicate(names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 
 from aisle_protocol.generated import grpc_service_pb2 as pb
 from aisle_server import messages
-from aisle_server.errors import InvalidArgumentError
+from aisle_server.errors import InvalidArgumentError, UnsupportedError
 from aisle_server.inference import ParameterValue, SequenceId
 
 _RESERVED_PREFIX: Final = "triton_"
@@ -51,6 +51,7 @@ def decode_request_parameters(parameters: Mapping[str, pb.InferParameter]) -> Re
 
     Raises:
         InvalidArgumentError: A reserved name, a value of the wrong type or out of range.
+        UnsupportedError: A sequence id that is longer than what a control tensor can hold.
     """
     priority = timeout_us = 0
     sequence_id: SequenceId = 0
@@ -75,7 +76,7 @@ def decode_request_parameters(parameters: Mapping[str, pb.InferParameter]) -> Re
             passed_on[name] = getattr(parameter, choice)
         else:
             raise InvalidArgumentError(
-                messages.parameter_type(name, "bool_param, int64_param, string_param, or double_param")
+                messages.parameter_type(name, "int64_param, bool_param, string_param, or double_param")
             )
     return RequestParameters(
         priority, timeout_us, passed_on, sequence_id, "sequence_start" in flags, "sequence_end" in flags
@@ -91,9 +92,7 @@ def _sequence_id(parameter: pb.InferParameter, choice: str | None) -> SequenceId
         raise InvalidArgumentError(messages.parameter_type("sequence_id", "int64_param or string_param"))
     size = len(parameter.string_param.encode())
     if size > _LONGEST_SEQUENCE_ID_BYTES:
-        raise InvalidArgumentError(
-            f"invalid value for 'sequence_id', got {size} bytes, expected at most {_LONGEST_SEQUENCE_ID_BYTES}."
-        )
+        raise UnsupportedError(f"{messages.SEQUENCE_ID_TOO_LONG}, got {size} bytes")
     return parameter.string_param
 
 

@@ -53,35 +53,47 @@ class Placement:
             )
         self.region.write(self.offset, content)
 
-    def describe(self, parameters: Mapping[str, pb.InferParameter], byte_size: int) -> None:
-        """Say in the parameters of an answer's output where it was left, and how large it is."""
-        parameters[REGION].string_param = self.region.name
-        parameters[BYTE_SIZE].int64_param = byte_size
-        if self.offset:
-            parameters[OFFSET].int64_param = self.offset
 
-
-def decode_placement(parameters: Mapping[str, pb.InferParameter], regions: SharedMemoryRegions) -> Placement | None:
+def decode_placement(
+    tensor: str, parameters: Mapping[str, pb.InferParameter], regions: SharedMemoryRegions
+) -> Placement | None:
     """Return where the parameters of a tensor say that it lies; None when it is in the message.
 
+    Args:
+        tensor: Its name, for error texts.
+        parameters: Of the tensor, in a request.
+        regions: Those that are registered.
+
     Raises:
-        InvalidArgumentError: A parameter has a value of the wrong type, or the stretch is not within its region.
+        InvalidArgumentError: A parameter has a value of the wrong type or lacks another, or the stretch is not within its region.
         NotFoundError: No such region.
     """
-    # A look at a key that is not there would put it there.
-    if REGION not in parameters:
+    region = _value(tensor, parameters, REGION, "string_param")
+    offset = _value(tensor, parameters, OFFSET, "int64_param")
+    byte_size = _value(tensor, parameters, BYTE_SIZE, "int64_param")
+    if region is None:
+        for name, value in ((OFFSET, offset), (BYTE_SIZE, byte_size)):
+            if value is not None:
+                raise InvalidArgumentError(
+                    f"'{name}' can not be specified without '{REGION}' parameter for tensor '{tensor}'"
+                )
         return None
-    region = regions.region(_value(parameters, REGION, "string_param"))
-    if BYTE_SIZE not in parameters:
-        raise InvalidArgumentError(f"'{BYTE_SIZE}' must be specified along with '{REGION}'")
-    byte_size = _value(parameters, BYTE_SIZE, "int64_param")
-    offset = _value(parameters, OFFSET, "int64_param") if OFFSET in parameters else 0
-    region.check(offset, byte_size)
-    return Placement(region, offset, byte_size)
+    if byte_size is None:
+        raise InvalidArgumentError(
+            f"'{BYTE_SIZE}' must be specified along with '{REGION}' parameter for tensor '{tensor}'"
+        )
+    placement = Placement(regions.region(region), offset or 0, byte_size)
+    placement.region.check(placement.offset, byte_size)
+    return placement
 
 
-def _value(parameters: Mapping[str, pb.InferParameter], name: str, expected: str) -> Any:
+def _value(tensor: str, parameters: Mapping[str, pb.InferParameter], name: str, expected: str) -> Any:
+    # A look at a key that is not there would put it there.
+    if name not in parameters:
+        return None
     parameter = parameters[name]
     if parameter.WhichOneof("parameter_choice") != expected:
-        raise InvalidArgumentError(f"invalid value type for '{name}' parameter, expected {expected}.")
+        raise InvalidArgumentError(
+            f"invalid value type for '{name}' parameter for tensor '{tensor}', expected {expected}."
+        )
     return getattr(parameter, expected)

@@ -73,6 +73,10 @@ class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
         self._forwarding = forwarding or HeaderForwarding()
         self._stopping = asyncio.Event()
 
+    def model_config_for_inference(self, name: str, version: int) -> ModelConfig:
+        """Return the configuration of a model that can be asked, for doors that read requests by it."""
+        return self._server.model_config_for_inference(name, version)
+
     def stop_accepting(self) -> None:
         """Refuse inference from now on, and end each stream once what it has asked is answered."""
         self._stopping.set()

@@ -25,9 +25,9 @@ class SettingsRpcs:
     async def log_settings(self, message: pb.LogSettingsRequest, call: Call) -> pb.LogSettingsResponse:
         """Change what the request names, and tell all."""
         changes = {
-            name: getattr(setting, choice)
+            name: None if choice is None else getattr(setting, choice)
             for name, setting in message.settings.items()
-            if (choice := setting.WhichOneof("parameter_choice")) is not None
+            for choice in [setting.WhichOneof("parameter_choice")]
         }
         self._log.update(changes)
         response = pb.LogSettingsResponse()

@@ -16,11 +16,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from aisle_protocol.datatypes import DATATYPES, dtype_of
+from aisle_protocol.datatypes import dtype_of
 from aisle_protocol.generated import grpc_service_pb2 as pb
 from aisle_protocol.raw_contents import RawContentsError, from_raw
 from aisle_server import messages
 from aisle_server.errors import InvalidArgumentError
+from aisle_server.model_config.request_fault import request_fault
 from aisle_server.model_config.schema import ModelConfig
 
 # Typed field -> datatypes it may fill. FP16 and BF16 have none: they come raw.
@@ -47,10 +48,14 @@ class Origin:
     Attributes:
         config: Of the model that was asked.
         log_prefix: Of the request.
+        tensors: All inputs of the request, as they came: what is wrong with one may be told before what is wrong with another's data.
+        requested_outputs: Of the request.
     """
 
     config: ModelConfig
     log_prefix: str
+    tensors: Sequence[pb.ModelInferRequest.InferInputTensor] = ()
+    requested_outputs: Sequence[str] = ()
 
 
 def decode_raw(raw: bytes, name: str, datatype: str, shape: Sequence[int], origin: Origin) -> npt.NDArray[Any]:
@@ -67,13 +72,14 @@ def decode_raw(raw: bytes, name: str, datatype: str, shape: Sequence[int], origi
         InvalidArgumentError: The bytes do not make a tensor of that datatype and shape.
     """
     try:
-        if datatype != "BYTES":
-            # Refuses unknown datatypes, negative or overflowing shapes, and too few bytes.
+        # NumPy takes a lone -1 for whatever fits.
+        if min(shape, default=0) >= 0:
+            if datatype == "BYTES":
+                return from_raw(raw, datatype, shape)
+            # Refuses unknown datatypes, overflowing shapes, and too few bytes.
             array: npt.NDArray[Any] = np.ndarray(tuple(shape), dtype_of(datatype), raw)
             if array.nbytes == len(raw):
                 return array
-        elif min(shape, default=0) >= 0:
-            return from_raw(raw, datatype, shape)
     except (RawContentsError, ValueError, TypeError, OverflowError):
         pass
     raise _fault(raw, name, datatype, shape, origin)
@@ -109,20 +115,14 @@ def decode_typed(
 def _fault(raw: bytes, name: str, datatype: str, shape: Sequence[int], origin: Origin) -> InvalidArgumentError:
     """Find the words for data that do not make a tensor, in the order in which Triton would look."""
     model = origin.config.name
-    if datatype not in DATATYPES:
-        expected = origin.config.input(name)
-        if expected is None:
-            return InvalidArgumentError(messages.unexpected_input(name, model))
-        return InvalidArgumentError(
-            messages.wrong_datatype(origin.log_prefix, name, model, datatype, expected.datatype)
-        )
-    if -1 in shape:
-        return InvalidArgumentError(messages.dimension_unspecified(name, model, shape))
-    if any(dim < 0 for dim in shape):
-        return InvalidArgumentError(messages.dimension_invalid(name, shape))
+    described = {tensor.name: (tensor.datatype, tuple(tensor.shape)) for tensor in origin.tensors}
+    text = request_fault(origin.config, origin.requested_outputs, described, origin.log_prefix)
+    if text is not None:
+        return InvalidArgumentError(text)
     count = math.prod(shape)
     if datatype == "BYTES":
-        return InvalidArgumentError(_string_fault(raw, name, model, count) or messages.dimension_invalid(name, shape))
+        text = _string_fault(raw, name, model, count, origin.log_prefix)
+        return InvalidArgumentError(text or messages.dimension_invalid(name, shape))
     expected_bytes = count * dtype_of(datatype).itemsize
     if expected_bytes > _LARGEST_BYTE_SIZE:
         return InvalidArgumentError(messages.byte_size_overflow(name))
@@ -132,19 +132,20 @@ def _fault(raw: bytes, name: str, datatype: str, shape: Sequence[int], origin: O
     return InvalidArgumentError(messages.byte_size_mismatch(origin.log_prefix, name, model, expected_bytes, len(raw)))
 
 
-def _string_fault(raw: bytes, name: str, model: str, expected: int) -> str | None:
+def _string_fault(raw: bytes, name: str, model: str, expected: int, log_prefix: str) -> str | None:
     offset = came = 0
+    incomplete = None
     while offset < len(raw):
-        if came == expected:
-            return messages.too_many_strings(name, model, came + 1, expected)
         left = len(raw) - offset
         if left < _LENGTH.size:
-            return messages.incomplete_string_length(name, model, left)
+            return messages.incomplete_string_length(log_prefix, name, model, left)
         (length,) = _LENGTH.unpack_from(raw, offset)
         left -= _LENGTH.size
-        if length > left:
-            # Triton counts such an element and reads on past the end.
-            return f"string element {came} of inference input '{name}' for model '{model}' declares {length} bytes, got {left}"
-        offset += _LENGTH.size + length
         came += 1
-    return messages.too_few_strings(name, model, came, expected) if came < expected else None
+        if came > expected:
+            return messages.too_many_strings(log_prefix, name, model, came, expected)
+        if length > left:
+            # Counted all the same, as on Triton, whose backends then tell of it.
+            incomplete = messages.incomplete_string(name, length, left)
+        offset += _LENGTH.size + length
+    return messages.too_few_strings(log_prefix, name, model, came, expected) if came < expected else incomplete

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from aisle_protocol.datatypes import element_size_bytes
+from aisle_protocol.datatypes import DATATYPES, element_size_bytes
 from aisle_protocol.generated import grpc_service_pb2 as pb
 from aisle_server import messages
 from aisle_server.errors import InvalidArgumentError
@@ -24,6 +24,8 @@ from aisle_server.frontends.http.tensor_json import to_json_elements, to_raw_con
 from aisle_server.model_config.schema import ModelConfig
 
 HEADER_LENGTH: Final = "Inference-Header-Content-Length"
+# As other error texts about a request begin; a raw request has no id.
+_NO_ID: Final = "[request id: <id_unknown>] "
 _INT64: Final = range(-(2**63), 2**63)
 _UINT64: Final = range(2**64)
 
@@ -35,10 +37,12 @@ class BinaryOutputs:
     Attributes:
         by_default: Those of which the request says nothing.
         by_name: Those of which it does.
+        elsewhere: Those that go into shared memory, and not into the body at all.
     """
 
     by_default: bool = False
     by_name: Mapping[str, bool] = field(default_factory=dict)
+    elsewhere: frozenset[str] = frozenset()
 
     def __contains__(self, name: object) -> bool:
         return self.by_name.get(str(name), self.by_default)
@@ -64,9 +68,9 @@ def decode_infer(
         _add_raw_tensor(message, body, config)
         return message, BinaryOutputs(by_default=True)
     fields = parse_json_object(body[:length])
-    message.id = _taken(fields, "id", str, "")
-    parameters = _taken(fields, "parameters", dict, {})
-    by_default = _taken(parameters, "binary_data_output", bool, False)
+    message.id = taken(fields, "id", str, "")
+    parameters = taken(fields, "parameters", dict, {})
+    by_default = taken(parameters, "binary_data_output", bool, False)
     _set_parameters(message.parameters, parameters, {"binary_data_output"})
     binary = memoryview(body)[length:]
     for each in _objects(fields, "inputs"):
@@ -76,11 +80,12 @@ def decode_infer(
     by_name: dict[str, bool] = {}
     for each in _objects(fields, "outputs") if "outputs" in fields else ():
         output = message.outputs.add(name=_name(each, "outputs"))
-        parameters = _taken(each, "parameters", dict, {})
+        parameters = taken(each, "parameters", dict, {})
         if "binary_data" in parameters:
-            by_name[output.name] = _taken(parameters, "binary_data", bool, False)
+            by_name[output.name] = taken(parameters, "binary_data", bool, False)
         _set_parameters(output.parameters, parameters, {"binary_data"})
-    return message, BinaryOutputs(by_default, by_name)
+    elsewhere = frozenset(output.name for output in message.outputs if REGION in output.parameters)
+    return message, BinaryOutputs(by_default, by_name, elsewhere)
 
 
 def encode_infer(message: pb.ModelInferResponse, binary: BinaryOutputs) -> tuple[bytes, int | None]:
@@ -95,13 +100,12 @@ def encode_infer(message: pb.ModelInferResponse, binary: BinaryOutputs) -> tuple
     fields: dict[str, Any] = {"id": message.id} if message.id else {}
     fields |= {"model_name": message.model_name, "model_version": message.model_version}
     if message.parameters:
-        fields["parameters"] = _values(message.parameters)
+        fields["parameters"] = parameter_values(message.parameters)
     pieces: list[bytes] = []
     outputs: list[dict[str, Any]] = []
     for output, raw in zip(message.outputs, message.raw_output_contents, strict=True):
         described: dict[str, Any] = {"name": output.name, "datatype": output.datatype, "shape": list(output.shape)}
-        # Nothing more of an output in shared memory: NVIDIA's C++ client takes any parameters for those of binary data.
-        if REGION not in output.parameters:
+        if output.name not in binary.elsewhere:
             if output.name in binary:
                 described["parameters"] = {"binary_data_size": len(raw)}
                 pieces.append(raw)
@@ -124,7 +128,8 @@ def _add_raw_tensor(message: pb.ModelInferRequest, body: bytes, config: ModelCon
     """Take the whole body for the one input of a model: a row of it, whose one open dimension follows from the body's length."""
     if len(config.inputs) != 1:
         raise InvalidArgumentError(
-            f"a raw binary request needs a model with 1 input; model '{config.name}' has {len(config.inputs)}"
+            f"{_NO_ID}Raw request must only have 1 input (found 1) to be deduced but got {len(config.inputs)} inputs in"
+            f" '{config.name}' model configuration"
         )
     tensor = config.inputs[0]
     element_bytes = element_size_bytes(tensor.datatype)
@@ -134,9 +139,14 @@ def _add_raw_tensor(message: pb.ModelInferRequest, body: bytes, config: ModelCon
         body = struct.pack("<I", len(body)) + body
     else:
         count = len(body) // element_bytes
-    if sum(dim < 0 for dim in tensor.dims) > 1 or (element_bytes is None and known != 1):
+    if element_bytes is None and known != 1:
         raise InvalidArgumentError(
-            f"a raw binary request cannot tell the shape of input '{tensor.name}' for model '{config.name}'"
+            f"{_NO_ID}For BYTE datatype raw input '{tensor.name}', the model must have input shape [1]"
+        )
+    if sum(dim < 0 for dim in tensor.dims) > 1:
+        raise InvalidArgumentError(
+            f"{_NO_ID}The shape of the raw input '{tensor.name}' can not be deduced because there are more than one variable-sized"
+            " dimension"
         )
     dims = [dim if dim >= 0 else count // max(known, 1) for dim in tensor.dims]
     message.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=[1, *dims] if config.is_batching else dims)
@@ -146,26 +156,41 @@ def _add_raw_tensor(message: pb.ModelInferRequest, body: bytes, config: ModelCon
 def _add_input(message: pb.ModelInferRequest, fields: Mapping[str, Any], binary: memoryview) -> int:
     """Add one input, and return how many of the binary bytes are its own."""
     name = _name(fields, "inputs")
-    datatype = _taken(fields, "datatype", str)
-    shape = _taken(fields, "shape", list)
+    datatype = taken(fields, "datatype", str)
+    shape = taken(fields, "shape", list)
     if not all(type(dim) is int and dim in _INT64 for dim in shape):
-        raise InvalidArgumentError(f"Unable to parse 'shape': input '{name}' has one that is no array of integers")
+        raise InvalidArgumentError(
+            "Unable to parse 'shape': attempt to access JSON non-unsigned-integer as unsigned-integer,"
+            f" input '{name}' has one that is no array of integers"
+        )
+    if datatype not in DATATYPES:
+        raise InvalidArgumentError(f"invalid datatype for input {name}, got '{datatype}'")
     tensor = message.inputs.add(name=name, datatype=datatype, shape=shape)
-    parameters = _taken(fields, "parameters", dict, {})
+    parameters = taken(fields, "parameters", dict, {})
     _set_parameters(tensor.parameters, parameters, {"binary_data_size"})
-    size: int | None = _taken(parameters, "binary_data_size", int, None)
+    size: int | None = taken(parameters, "binary_data_size", int, None)
+    given = [
+        text
+        for text, is_given in (
+            ("'data'", "data" in fields),
+            ("'binary_data_size'", size is not None),
+            ("'shared_memory_region'", REGION in parameters),
+        )
+        if is_given
+    ]
+    if len(given) != 1:
+        raise InvalidArgumentError(messages.not_one_way_of_data(name, given))
     if REGION in parameters:
-        if "data" in fields or size is not None:
-            raise InvalidArgumentError(messages.contents_with_shared_memory(name, message.model_name))
         return 0
     if size is None:
-        if "data" not in fields:
-            raise InvalidArgumentError(messages.no_data(name, message.model_name))
         message.raw_input_contents.append(to_raw_contents(fields["data"], name, datatype, shape))
         return 0
-    if "data" in fields:
-        raise InvalidArgumentError(f"input '{name}' has both 'data' and 'binary_data_size'; expected one of them")
-    if not 0 <= size <= len(binary):
+    if size < 0:
+        raise InvalidArgumentError(
+            "Unable to parse 'binary_data_size': attempt to access JSON non-unsigned-integer as unsigned-integer,"
+            f" got {size} for input '{name}'"
+        )
+    if size > len(binary):
         missing = size - len(binary)
         raise InvalidArgumentError(messages.too_little_binary_data(name, message.model_name, missing))
     message.raw_input_contents.append(bytes(binary[:size]))
@@ -188,6 +213,8 @@ def set_parameter(target: Any, name: str, value: Any) -> None:
         target.bool_param = value
     elif isinstance(value, int) and value in _INT64:
         target.int64_param = value
+    elif name == "sequence_id" and isinstance(value, int) and value in _UINT64:
+        target.int64_param = value - 2**64  # as gRPC, which has no other place for it
     elif isinstance(value, int) and value in _UINT64:
         target.uint64_param = value
     elif isinstance(value, float):
@@ -195,7 +222,9 @@ def set_parameter(target: Any, name: str, value: Any) -> None:
     elif isinstance(value, str) and _is_unicode(value):
         target.string_param = value
     else:
-        raise InvalidArgumentError(messages.parameter_type(name, "a boolean, a 64-bit integer, a number or a string"))
+        raise InvalidArgumentError(
+            f"parameter '{name}' has invalid type. It should be either 'int', 'bool', or 'string'. Got {kind_of(value)}"
+        )
 
 
 def _is_unicode(text: Any) -> bool:
@@ -203,7 +232,8 @@ def _is_unicode(text: Any) -> bool:
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _values(parameters: Mapping[str, pb.InferParameter]) -> dict[str, Any]:
+def parameter_values(parameters: Mapping[str, pb.InferParameter]) -> dict[str, Any]:
+    """Return the parameters of a response as JSON values."""
     return {
         name: getattr(value, value.WhichOneof("parameter_choice") or "string_param")
         for name, value in parameters.items()
@@ -211,28 +241,31 @@ def _values(parameters: Mapping[str, pb.InferParameter]) -> dict[str, Any]:
 
 
 def _objects(fields: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
-    for each in _taken(fields, name, list):
+    for each in taken(fields, name, list):
         if not isinstance(each, dict):
             raise InvalidArgumentError(f"Unable to parse '{name}': an element is {kind_of(each)}; expected an object")
         yield each
 
 
 def _name(fields: Mapping[str, Any], where: str) -> str:
-    name = _taken(fields, "name", str)
+    name = taken(fields, "name", str)
     if not name:
         raise InvalidArgumentError(f"Unable to parse '{where}': one has an empty name")
     return str(name)
 
 
 _REQUIRED: Final = object()
-_KINDS: Final = {str: "a string", dict: "an object", list: "an array", bool: "a boolean", int: "an integer"}
+_KINDS: Final = {str: "string", dict: "object", list: "array", bool: "boolean", int: "unsigned-integer"}
 
 
-def _taken(fields: Mapping[str, Any], name: str, kind: type, default: Any = _REQUIRED) -> Any:
+def taken(fields: Mapping[str, Any], name: str, kind: type, default: Any = _REQUIRED) -> Any:
     """Return a field of a JSON object, which is there and of one kind unless there is a default."""
     value = fields.get(name, default)
     if value is _REQUIRED:
-        raise InvalidArgumentError(f"Unable to parse '{name}': it is missing; expected {_KINDS[kind]}")
+        raise InvalidArgumentError(f"Unable to parse '{name}': attempt to access non-existing object member '{name}'")
     if value is default or (type(value) is kind and (kind is not str or _is_unicode(value))):
         return value
-    raise InvalidArgumentError(f"Unable to parse '{name}': got {kind_of(value)}, expected {_KINDS[kind]}")
+    expected = _KINDS[kind]
+    raise InvalidArgumentError(
+        f"Unable to parse '{name}': attempt to access JSON non-{expected} as {expected}, got {kind_of(value)}"
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -25,6 +26,7 @@ from aisle_server.frontends.grpc.servicer import InferenceServicer
 from aisle_server.frontends.http.body import accepted_coding, encoded, read_body
 from aisle_server.frontends.http.call import HttpCall, while_connected
 from aisle_server.frontends.http.convert import HEADER_LENGTH, decode_infer, encode_infer
+from aisle_server.frontends.http.generate import generate, generate_stream
 from aisle_server.frontends.http.json_text import parse_json_object, write_json
 from aisle_server.frontends.http.rpcs import HTTP_RPCS, HttpRpc
 from aisle_server.frontends.metrics import CONTENT_TYPE
@@ -58,7 +60,9 @@ def inference_app(server: InferenceServer, servicer: InferenceServicer, options:
 
     async def model_ready(request: Request) -> Response:
         version = parse_model_version(request.path_params.get("version", ""))
-        return _yes_or_no(server.is_model_ready(request.path_params["model"], version))
+        if not server.is_model_ready(request.path_params["model"], version):
+            return _error(400, messages.MODEL_VERSION_NOT_READY)
+        return _yes_or_no(True)
 
     async def infer(request: Request) -> Response:
         version = request.path_params.get("version", "")
@@ -77,6 +81,15 @@ def inference_app(server: InferenceServer, servicer: InferenceServicer, options:
             Route("/v2/health/ready", _guarded(ready, "ServerReady", access)),
             *(Route(f"{path}/ready", _guarded(model_ready, "ModelReady", access)) for path in _MODEL_PATHS),
             *(Route(f"{path}/infer", _guarded(infer, "ModelInfer", access), methods=["POST"]) for path in _MODEL_PATHS),
+            *(
+                Route(
+                    f"{path}/{verb}",
+                    _guarded(partial(answer, servicer, options), "ModelInfer", access),
+                    methods=["POST"],
+                )
+                for path in _MODEL_PATHS
+                for verb, answer in (("generate", generate), ("generate_stream", generate_stream))
+            ),
             *(
                 Route(path, _guarded(_endpoint(rpc, servicer, options), rpc.rpc, access), methods=[rpc.method])
                 for rpc in HTTP_RPCS
@@ -141,7 +154,9 @@ def _application(routes: list[Route]) -> Starlette:
         ClientDisconnect: _tell_nobody,
         Exception: _tell,
     }
-    return Starlette(routes=routes, exception_handlers=tellers)
+    application = Starlette(routes=routes, exception_handlers=tellers)
+    application.router.redirect_slashes = False  # no route has one at its end, and Triton answers 404
+    return application
 
 
 async def _tell(request: Request, error: Exception) -> Response:

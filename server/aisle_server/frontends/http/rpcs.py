@@ -93,12 +93,15 @@ def _nothing(_response: Message) -> None:
 
 
 def _register_request(path: Path, fields: Fields) -> Message:
+    for name in ("key", "byte_size"):
+        if name not in fields:
+            raise InvalidArgumentError(f"Shared memory register request has no '{name}' field")
     return _filled(
         pb.SystemSharedMemoryRegisterRequest,
         name=path["region"],
-        key=fields.get("key", ""),
+        key=fields["key"],
         offset=fields.get("offset", 0),
-        byte_size=fields.get("byte_size", 0),
+        byte_size=fields["byte_size"],
     )
 
 
@@ -131,6 +134,8 @@ def _trace_json(response: pb.TraceSettingResponse) -> dict[str, Any]:
 def _log_request(_path: Path, fields: Fields) -> Message:
     request = pb.LogSettingsRequest()
     for name, value in fields.items():
+        if value is None:
+            continue  # null is no change
         setting = request.settings[name]
         if isinstance(value, bool):
             setting.bool_param = value
@@ -166,7 +171,7 @@ def _of_region(kind: str, verb: str) -> tuple[str, ...]:
     return f"{kind}/{verb}", f"{kind}/region/{{region}}/{verb}"
 
 
-# `/v2/models/stats` stands before the models, one of which could else be called so.
+# `/v2/models/stats` stands before the models: one that is called so is described only with its version in the path, as on Triton.
 HTTP_RPCS: Final = (
     HttpRpc("GET", ("/v2",), "ServerMetadata", _no_fields(pb.ServerMetadataRequest)),
     HttpRpc("GET", ("/v2/models/stats", *_of_model("/stats")), "ModelStatistics", _named(pb.ModelStatisticsRequest)),

@@ -45,8 +45,8 @@ def to_raw_contents(data: Any, name: str, datatype: str, shape: Sequence[int]) -
     if datatype not in DATATYPES:
         return b""
     if datatype in _BINARY_ONLY:
-        raise InvalidArgumentError(messages.NO_FP16_JSON_INPUT.format(datatype=datatype))
-    elements = _flat(data, name)
+        raise InvalidArgumentError(messages.NO_FP16_JSON_INPUT.format(datatype=datatype, name=name))
+    elements = flat_elements(data, name)
     dtype = dtype_of(datatype)
     strange = set(map(type, elements)) - _ELEMENT_TYPES[dtype.kind]
     if strange:
@@ -66,7 +66,7 @@ def to_json_elements(raw: bytes, name: str, datatype: str, shape: Sequence[int])
         InvalidArgumentError: JSON cannot hold them: 16-bit floats, or BYTES that are no UTF-8.
     """
     if datatype in _BINARY_ONLY:
-        raise InvalidArgumentError(messages.NO_FP16_JSON_OUTPUT.format(datatype=datatype))
+        raise InvalidArgumentError(messages.NO_FP16_JSON_OUTPUT.format(datatype=datatype, name=name))
     elements: list[Any] = from_raw(raw, datatype, shape).reshape(-1).tolist()
     if datatype != "BYTES":
         return elements
@@ -78,7 +78,12 @@ def to_json_elements(raw: bytes, name: str, datatype: str, shape: Sequence[int])
         ) from None
 
 
-def _flat(data: Any, name: str) -> list[Any]:
+def flat_elements(data: Any, name: str) -> list[Any]:
+    """Return the elements of nested or flat arrays, or a lone element, in row-major order.
+
+    Raises:
+        InvalidArgumentError: Arrays stand beside elements.
+    """
     elements: list[Any] = data if isinstance(data, list) else [data]
     # As deep as the parser lets anything be.
     while elements and isinstance(elements[0], list):

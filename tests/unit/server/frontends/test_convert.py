@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aisle_protocol.datatypes import DATATYPES, dtype_of
 from aisle_protocol.generated import grpc_service_pb2 as pb
 from aisle_protocol.raw_contents import to_raw
-from aisle_server.errors import InternalError, InvalidArgumentError, NotFoundError
+from aisle_server.errors import InternalError, InvalidArgumentError, NotFoundError, UnsupportedError
 from aisle_server.frontends.grpc.convert import decode_class_counts, decode_placements, decode_request, encode_response
 from aisle_server.frontends.shared_memory import SharedMemoryRegions
 from aisle_server.inference import InferenceRequest, InferenceResponse, Tensor
@@ -161,25 +161,20 @@ def test_sequence_ids_are_numbers_without_a_sign() -> None:
             True,
             "invalid value type for 'sequence_id' parameter, expected int64_param or string_param.",
         ),
-        (
-            "sequence_id",
-            "string_param",
-            "é" * 65,
-            "invalid value for 'sequence_id', got 130 bytes, expected at most 128.",
-        ),
         ("sequence_start", "int64_param", 1, "invalid value type for 'sequence_start' parameter, expected bool_param."),
         ("sequence_end", "string_param", "", "invalid value type for 'sequence_end' parameter, expected bool_param."),
         (
             "triton_magic",
             "bool_param",
             True,
-            "parameter keys starting with 'triton_' are reserved for Triton usage. 'triton_magic' is not one that is expected.",
+            "parameter keys starting with 'triton_' are reserved for Triton usage. Only the following keys starting"
+            " with 'triton_' are allowed: triton_enable_empty_final_response, got 'triton_magic'",
         ),
         (
             "shop",
             "uint64_param",
             1,
-            "invalid value type for 'shop' parameter, expected bool_param, int64_param, string_param, or double_param.",
+            "invalid value type for 'shop' parameter, expected int64_param, bool_param, string_param, or double_param.",
         ),
     ],
 )
@@ -188,6 +183,14 @@ def test_wrong_parameters_are_refused(name: str, field: str, value: Any, text: s
     message = infer_message(INPUT0=ROW)
     setattr(message.parameters[name], field, value)
     assert _refused(message) == text
+
+
+def test_a_sequence_id_fits_into_a_control_tensor() -> None:
+    """A longer text is not supported."""
+    message = infer_message(INPUT0=ROW)
+    message.parameters["sequence_id"].string_param = "é" * 65
+    with pytest.raises(UnsupportedError, match=r"^string correlation ID cannot be longer than 128 characters, got 130"):
+        _decoded(message)
 
 
 def test_an_input_may_come_once() -> None:
@@ -208,12 +211,12 @@ def test_an_output_may_be_asked_once() -> None:
 
 def test_data_that_does_not_fill_its_shape_is_refused() -> None:
     """Too many and too few bytes are refused with both numbers."""
-    for raw in (bytes(40), bytes(24)):
+    for raw in (bytes(72), bytes(60)):
         message = pb.ModelInferRequest(raw_input_contents=[raw])
-        message.inputs.add(name="INPUT0", datatype="FP32", shape=[1, 8])
+        message.inputs.add(name="INPUT0", datatype="FP32", shape=[1, 16])
         assert _refused(message) == (
             "[request id: <id_unknown>] input byte size mismatch for input 'INPUT0' for model 'identity'. "
-            f"Expected 32, got {len(raw)}"
+            f"Expected 64, got {len(raw)}"
         )
 
 
@@ -223,7 +226,12 @@ def test_data_that_does_not_fill_its_shape_is_refused() -> None:
         (
             "FP32",
             [-1, 16],
-            "All input dimensions should be specified for input 'INPUT0' for model 'identity', got [-1,16]",
+            "[request id: <id_unknown>] All input dimensions should be specified for input 'INPUT0' for model 'any', got [-1,16]",
+        ),
+        (
+            "FP32",
+            [-1],
+            "[request id: <id_unknown>] All input dimensions should be specified for input 'INPUT0' for model 'any', got [-1]",
         ),
         ("FP32", [1, -7], "tensor 'INPUT0' contains an invalid dimension in shape [1,-7]"),
         ("BYTES", [-2], "tensor 'INPUT0' contains an invalid dimension in shape [-2]"),
@@ -233,18 +241,19 @@ def test_data_that_does_not_fill_its_shape_is_refused() -> None:
         (
             "BYTES",
             [2**62],
-            "expected 4611686018427387904 string elements for inference input 'INPUT0' for model 'identity', got 0",
+            "[request id: <id_unknown>] expected 4611686018427387904 string elements for inference input 'INPUT0' for model 'any',"
+            " got 0",
         ),
         ("BYTES", [0, 2**62], "tensor 'INPUT0' contains an invalid dimension in shape [0,4611686018427387904]"),
         (
             "fp32",
             [1],
-            "[request id: <id_unknown>] inference input 'INPUT0' data-type is 'fp32', but model 'identity' expects 'FP32'",
+            "[request id: <id_unknown>] inference input 'INPUT0' data-type is '<invalid>', but model 'any' expects 'FP32', got 'fp32'",
         ),
         (
             "",
             [1],
-            "[request id: <id_unknown>] inference input 'INPUT0' data-type is '', but model 'identity' expects 'FP32'",
+            "[request id: <id_unknown>] inference input 'INPUT0' data-type is '<invalid>', but model 'any' expects 'FP32', got ''",
         ),
     ],
 )
@@ -252,7 +261,28 @@ def test_impossible_tensors_are_refused(datatype: str, shape: list[int], text: s
     """A shape that is open, negative or too large, and a datatype that is none, are refused before memory is taken for them."""
     message = pb.ModelInferRequest(raw_input_contents=[b""])
     message.inputs.add(name="INPUT0", datatype=datatype, shape=shape)
-    assert _refused(message) == text
+    expected = datatype if datatype == "BYTES" else "FP32"
+    config = ModelConfig("any", inputs=(ModelInput("INPUT0", expected, (-1,) * len(shape)),))
+    assert _refused(message, config) == text
+
+
+def test_what_is_wrong_whatever_the_data_is_told_before_the_data() -> None:
+    """Names, batch size, datatype and shape come first, in Triton's order; data that do not fill their shape come last."""
+    message = pb.ModelInferRequest(raw_input_contents=[b"1", bytes(64)])
+    message.inputs.add(name="INPUT0", datatype="INT8", shape=[9, 4])
+    message.outputs.add(name="NOPE")
+    message.inputs.add(name="INPUT1", datatype="FP32", shape=[1, 16])
+    assert _refused(message) == "unexpected inference output 'NOPE' for model 'identity'"
+    del message.outputs[:]
+    assert "expected 1 inputs but got 2 inputs" in _refused(message)
+    del message.inputs[1]
+    assert "batch-size must be <= 8" in _refused(message)
+    message.inputs[0].shape[0] = 1
+    assert "data-type is 'INT8'" in _refused(message)
+    message.inputs[0].datatype = "FP32"
+    assert "unexpected shape for input 'INPUT0'" in _refused(message)
+    message.inputs[0].shape[1] = 16
+    assert "input byte size mismatch" in _refused(message)
 
 
 def test_an_unknown_datatype_of_an_unknown_input_is_an_unknown_input() -> None:
@@ -265,23 +295,30 @@ def test_an_unknown_datatype_of_an_unknown_input_is_an_unknown_input() -> None:
 @pytest.mark.parametrize(
     ("raw", "text"),
     [
-        (b"\x01\x00\x00\x00a", "expected 2 string elements for inference input 'X' for model 'titles', got 1"),
+        (
+            b"\x01\x00\x00\x00a",
+            "[request id: <id_unknown>] expected 2 string elements for inference input 'X' for model 'titles', got 1",
+        ),
         (
             b"\0\0\0\0" * 3,
-            "unexpected number of string elements 3 for inference input 'X' for model 'titles', expecting 2",
+            "[request id: <id_unknown>] unexpected number of string elements 3 for inference input 'X' for model 'titles', expecting 2",
         ),
         (
             b"\0\0\0\0" * 9,
-            "unexpected number of string elements 3 for inference input 'X' for model 'titles', expecting 2",
+            "[request id: <id_unknown>] unexpected number of string elements 3 for inference input 'X' for model 'titles', expecting 2",
         ),
         (
             b"\0\0\0\0\x01\x02",
-            "incomplete string length indicator for inference input 'X' for model 'titles', "
-            "expecting 4 bytes but only 2 bytes available.",
+            "[request id: <id_unknown>] incomplete string length indicator for inference input 'X' for model 'titles', "
+            "expecting 4 bytes but only 2 bytes available. Please make sure the string length indicator is in one buffer.",
         ),
         (
             b"\0\0\0\0\xff\xff\xff\xffab",
-            "string element 1 of inference input 'X' for model 'titles' declares 4294967295 bytes, got 2",
+            "incomplete string data for inference input 'X', expecting string of length 4294967295 but only 2 bytes available",
+        ),
+        (
+            b"\xff\0\0\0ab",
+            "[request id: <id_unknown>] expected 2 string elements for inference input 'X' for model 'titles', got 1",
         ),
     ],
 )
@@ -322,7 +359,7 @@ def test_typed_contents_stand_in_the_field_of_their_datatype() -> None:
     tensor.contents.fp32_contents.append(1)
     tensor.contents.fp64_contents.append(1)
     assert _refused(message) == (
-        "unexpected explicit tensor data for input tensor 'INPUT0' for model 'identity' of type 'FP64', "
+        "unexpected explicit tensor data for input tensor 'INPUT0' for model 'identity', "
         "binary data was already supplied."
     )
 
@@ -330,14 +367,18 @@ def test_typed_contents_stand_in_the_field_of_their_datatype() -> None:
 def test_typed_contents_fill_their_shape() -> None:
     """Typed contents are counted like raw ones."""
     message = pb.ModelInferRequest()
-    message.inputs.add(name="INPUT0", datatype="FP32", shape=[3]).contents.fp32_contents.append(1)
-    assert "Expected 12, got 4" in _refused(message)
+    message.inputs.add(name="INPUT0", datatype="FP32", shape=[1, 16]).contents.fp32_contents.append(1)
+    assert "Expected 64, got 4" in _refused(message)
 
 
 def test_shared_memory_is_unknown() -> None:
     """A tensor in shared memory is refused: no region can have been registered."""
     message = pb.ModelInferRequest()
     tensor = message.inputs.add(name="INPUT0", datatype="FP32", shape=[1, 16])
+    tensor.parameters["shared_memory_byte_size"].int64_param = 64
+    assert _refused(message) == (
+        "'shared_memory_byte_size' can not be specified without 'shared_memory_region' parameter for tensor 'INPUT0'"
+    )
     tensor.parameters["shared_memory_region"].string_param = "r"
     with pytest.raises(NotFoundError, match=r"^Unable to find shared memory region: 'r'$"):
         _decoded(message)

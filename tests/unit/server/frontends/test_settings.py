@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,7 @@ def test_a_model_has_settings_of_its_own() -> None:
     ("changes", "error"),
     [
         ({"trace_file": ["x"]}, UnsupportedError),
-        ({"trace_mode": ["opentelemetry"]}, UnsupportedError),
-        ({"nope": ["x"]}, InvalidArgumentError),
+        ({"trace_level": ["OFF", "TIMESTAMPS"]}, InvalidArgumentError),
         ({"trace_level": ["TENSORS"]}, InvalidArgumentError),
         ({"trace_rate": ["0"]}, InvalidArgumentError),
         ({"trace_rate": ["1", "2"]}, InvalidArgumentError),
@@ -103,6 +103,13 @@ def test_wrong_trace_settings_are_refused(changes: dict[str, list[str]], error: 
     with pytest.raises(error):
         tracer.update("", {"trace_level": ["TIMESTAMPS"], **changes})
     assert tracer.values() == TraceValues()
+
+
+def test_what_is_no_setting_is_passed_over() -> None:
+    """Unknown names, and the mode, which only the process chooses."""
+    tracer = Tracer()
+    tracer.update("", {"trace_mode": ["opentelemetry"], "nope": ["x"], "trace_rate": ["3"]})
+    assert tracer.values() == replace(TraceValues(), rate=3)
 
 
 async def test_an_unknown_model_has_no_trace_settings() -> None:

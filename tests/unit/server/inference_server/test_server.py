@@ -181,7 +181,7 @@ async def test_statistics_are_those_of_ready_versions(server: InferenceServer) -
         server.statistics("a", 9)
 
 
-async def test_a_server_that_is_exiting_says_so(server: InferenceServer, loader: FakeLoader) -> None:
+async def test_b26_a_server_that_is_exiting_says_so(server: InferenceServer, loader: FakeLoader) -> None:
     """From the moment of stopping, health and requests are refused; what was accepted is answered."""
     await server.start()
     loader.schedulers["a", 2].gate.clear()

@@ -188,7 +188,6 @@ def test_a_signature_without_batch_dimension_gives_no_batching() -> None:
             4,
             DynamicBatching(preferred_batch_size=(4,)),
         ),
-        ('input { name: "ELSE" dims: [1, 2, 3] }', 4, DynamicBatching(preferred_batch_size=(4,))),
     ],
 )
 def test_the_configuration_decides_where_it_says_something(
@@ -198,6 +197,15 @@ def test_the_configuration_decides_where_it_says_something(
     config = complete_from_signature(parsed(text), *HINT)
     assert config.max_batch_size == max_batch_size
     assert config.dynamic_batching == batching
+
+
+def test_a_misspelt_input_is_told_by_name() -> None:
+    """Not as one input too many, beside the one that it stands for; with more inputs than the model has, their number is told."""
+    with pytest.raises(InvalidArgumentError, match="^unexpected inference input 'ELSE', allowed inputs are: INPUT0$"):
+        complete_from_signature(parsed('input { name: "ELSE" dims: [1, 2, 3] }'), *HINT)
+    config = complete_from_signature(parsed('input { name: "ELSE" } input { name: "INPUT0" }'), *HINT)
+    with pytest.raises(InvalidArgumentError, match="configuration expects 2 inputs, model provides 1$"):
+        check_against_signature(config, *HINT)
 
 
 def test_a_server_without_default_batch_size_leaves_models_unbatched() -> None:

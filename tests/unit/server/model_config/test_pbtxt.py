@@ -28,6 +28,7 @@ from aisle_server.model_config.schema import (
 )
 from aisle_server.model_config.sequence import (
     DirectStrategy,
+    InitialState,
     OldestStrategy,
     SequenceBatching,
     SequenceControlInput,
@@ -162,7 +163,7 @@ def test_a_sequence_batcher_is_read() -> None:
     assert [each.control.tensor_datatype for each in batching.control_inputs] == ["INT32", "FP32", "BOOL", "BYTES"]
     assert (batching.max_sequence_idle_microseconds, batching.states, batching.iterative) == (
         5,
-        (SequenceState("S", "T", "FP32", (2,)),),
+        (SequenceState("S", "T", "FP32", (2,), (InitialState("zero", "", ()),)),),
         True,
     )
 

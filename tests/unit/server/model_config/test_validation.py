@@ -131,7 +131,19 @@ def test_a_sound_configuration_passes(text: str) -> None:
         (
             'backend: "identity" model_warmup { name: "w" batch_size: 1'
             ' inputs { key: "x" value { data_type: TYPE_FP32 dims: -1 zero_data: true } } }',
-            "warmup sample 'w' of m must give every dimension of input 'x', got [-1]",
+            "warmup setting expects all variable-size dimensions are specified for input 'x', got [-1] in warmup sample 'w' of m",
+        ),
+        (
+            'backend: "identity" instance_group { kind: KIND_CPU } instance_group { kind: KIND_CPU profile: "0" }',
+            "instance group m_1 of model m and platform  specifies profile field which is only supported for TensorRT models",
+        ),
+        (
+            'backend: "identity" model_repository_agents { agents { name: "checksum" } }',
+            "unable to find 'libtritonrepoagent_checksum.so' for repo agent 'checksum'",
+        ),
+        (
+            'backend: "identity" output { name: "y" is_shape_tensor: true }',
+            "shape tensors are only supported for TensorRT platform for m",
         ),
         (
             'backend: "identity" model_warmup { name: "w" batch_size: 1 inputs { key: "x" value { dims: 1 zero_data: true } } }',
@@ -179,6 +191,10 @@ def test_sequences_of_a_decoupled_model_are_refused() -> None:
 STATE = "state { input_name: 'S' output_name: 'T' data_type: TYPE_FP32 dims: 2 }"
 
 
+def _with_initial(*initials: str) -> str:
+    return STATE.replace("dims: 2", f"dims: 2 {' '.join(f'initial_state {{ {each} }}' for each in initials)}")
+
+
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
@@ -192,8 +208,17 @@ STATE = "state { input_name: 'S' output_name: 'T' data_type: TYPE_FP32 dims: 2 }
         ),
         (f"{STATE} {STATE}", "sequence batching states must have different 'input_name's for m"),
         (
-            STATE.replace("dims: 2", "dims: 2 initial_state { data_file: '../x' }"),
-            "sequence batching state 'S' of m asks for a 'data_file', which is not supported; expected zero_data",
+            _with_initial("name: 'a'", "name: 'b'"),
+            "initial_state field for state input 'S' must contain exactly one or zero element. Found '2' elements.",
+        ),
+        (_with_initial("dims: 2"), "Field 'name' must be set when using initial_state for state input 'S'."),
+        (
+            _with_initial("name: 'a' data_type: TYPE_INT32"),
+            "The data type used for 'initial_state' field of state 'S' does not match the state data type.",
+        ),
+        (
+            _with_initial("name: 'a' data_type: TYPE_FP32 dims: 3"),
+            "'initial_state' of state 'S' of m has dims [3]; expected every one, of [2]",
         ),
     ],
 )
@@ -246,8 +271,8 @@ CORRID = "kind: CONTROL_SEQUENCE_CORRID"
         ),
         (
             f"control_input {{ name: 'A' control {{ {CORRID} data_type: TYPE_FP32 }} }}",
-            "unexpected control data type, expected TYPE_UINT64, TYPE_INT64, TYPE_UINT32, TYPE_INT32, or TYPE_STRING for"
-            " CONTROL_SEQUENCE_CORRID for m",
+            "unexpected data type for control CONTROL_SEQUENCE_CORRID for m. Allowed data types are TYPE_UINT64, TYPE_INT64,"
+            " TYPE_UINT32, TYPE_INT32 and TYPE_STRING",
         ),
         (
             f"control_input {{ name: 'A' control {{ {CORRID} bool_false_true: [false, true] }} }}",
@@ -318,7 +343,7 @@ def test_groups_on_gpus_are_judged_by_the_gpus_there_are(group: str, message: st
         ),
         (
             'input { name: "x" data_type: TYPE_FP32 dims: [3, 3] format: FORMAT_NHWC }',
-            "model input 'x' NHWC/NCHW require 3 dims for m",
+            "model input NHWC/NCHW require 3 dims for m",
         ),
         (
             'output { name: "x" data_type: TYPE_FP32 dims: 1 } output { name: "x" data_type: TYPE_FP32 dims: 1 }',

@@ -168,6 +168,18 @@ async def test_an_ensemble_runs_the_steps_it_is_given(tmp_path: Path) -> None:
             InvalidArgumentError("failed to run warmup sample 'w': "),
         ),
         (
+            ECHO
+            + 'model_warmup { name: "w" batch_size: 1 inputs { key: "ELSE" value { data_type: TYPE_FP32 dims: 4 zero_data: true } } }',
+            {},
+            InvalidArgumentError("unexpected inference input 'ELSE' for model 'm'"),
+        ),
+        (
+            ECHO
+            + 'model_warmup { name: "w" batch_size: 1 inputs { key: "INPUT0" value { data_type: TYPE_INT8 dims: 4 zero_data: true } } }',
+            {},
+            InvalidArgumentError("[request id: <id_unknown>] inference input 'INPUT0' data-type is 'INT8'"),
+        ),
+        (
             ECHO.replace("data_type: TYPE_FP32", "", 1),
             {},
             InvalidArgumentError("model input 'INPUT0' must specify 'data_type' for m"),

@@ -100,25 +100,25 @@ def test_a_tensor_without_rows_has_none() -> None:
         (
             OPTIONAL,
             inference_request(),
-            "expected number of inputs between 3 and 4 but got 0 inputs for model 'm'. Got input(s) [],"
+            "[request id: 7] expected number of inputs between 3 and 4 but got 0 inputs for model 'm'. Got input(s) [],"
             " but missing required input(s) ['A','B','C']. Please provide all required input(s).",
         ),
         (
             replace(OPTIONAL, inputs=OPTIONAL.inputs[:3]),
             inference_request(A=fp32(1, 1)),
-            "expected 3 inputs but got 1 inputs for model 'm'. Got input(s) ['A'],"
+            "[request id: 7] expected 3 inputs but got 1 inputs for model 'm'. Got input(s) ['A'],"
             " but missing required input(s) ['B','C']. Please provide all required input(s).",
         ),
         (
             OPTIONAL,
             inference_request(**dict.fromkeys("CAD", fp32(1, 1))),
-            "expected number of inputs between 3 and 4 but got 3 inputs for model 'm'. Got input(s) ['A','C','D'],"
+            "[request id: 7] expected number of inputs between 3 and 4 but got 3 inputs for model 'm'. Got input(s) ['A','C','D'],"
             " but missing required input(s) ['B']. Please provide all required input(s).",
         ),
         (
             BATCHING,
             inference_request(**dict.fromkeys("BAX", fp32(1, 1))),
-            "expected 2 inputs but got 3 inputs for model 'm'. Got input(s) ['A','B','X'].",
+            "[request id: 7] expected 2 inputs but got 3 inputs for model 'm'. Got input(s) ['A','B','X'].",
         ),
         (
             BATCHING,

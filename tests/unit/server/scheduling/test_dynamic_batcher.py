@@ -274,7 +274,7 @@ async def test_answers_may_overtake_each_other_otherwise():
     assert await house.answered() == [2]
 
 
-async def test_stopping_answers_what_was_accepted_and_refuses_the_rest():
+async def test_b26_stopping_answers_what_was_accepted_and_refuses_the_rest():
     """After stop a new request is told that the server stops; those accepted are executed without waiting for company."""
     house = House(DynamicBatching(max_queue_delay_microseconds=10_000_000))
     await house.come(1, 2)

@@ -284,7 +284,7 @@ async def test_a_step_may_have_a_bound_on_its_requests():
     assert [caller.done() for caller in callers] == [True] * 4
 
 
-async def test_stopping_answers_what_was_accepted_and_refuses_the_rest():
+async def test_b26_stopping_answers_what_was_accepted_and_refuses_the_rest():
     """Stop returns when the last request is answered; new ones are told that the server stops. Twice is once."""
     stage = Stage(step(LOOK, PICTURE="PICTURE", SEEN="CATEGORY"))
     await stage.scheduler.stop()

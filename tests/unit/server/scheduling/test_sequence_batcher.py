@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from aisle_server.model_config.sequence import (
     SequenceState,
 )
 from aisle_server.scheduling.factory import create_scheduler
+from aisle_server.scheduling.sequence_states import load_initial_states
 from aisle_server.statistics import FailureReason, ModelStatistics
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_instance_group import FakeInstanceGroup
@@ -63,7 +65,9 @@ class House:
         self.clock = FakeClock()
         self.group = FakeInstanceGroup(self.clock, instances)
         self.statistics = ModelStatistics()
-        self.scheduler = create_scheduler(config, self.group, self.statistics, self.clock)
+        self.scheduler = create_scheduler(
+            config, self.group, self.statistics, self.clock, load_initial_states(config, Path("no files here"))
+        )
         self.callers: dict[str, asyncio.Task] = {}
 
     async def come(self, name: str, sequence_id: int | str, flags: str = "", **fields) -> asyncio.Task:

@@ -212,8 +212,11 @@ def test_files(onnx_repository: Path) -> None:
     expected |= {f"{name}/labels.txt" for name in TABLE if not name.endswith("_preprocess")}
     expected |= {f"{name}/1/model.onnx" for name in CLASSIFIERS}
     expected |= {f"image_preprocess/1/{module}" for module in modules | {"images.py"}}
-    expected |= {f"title_preprocess/1/{module}" for module in modules | {"titles.py", "tokenizer.json"}}
-    expected |= {f"{name}/{file}" for name in CATEGORIZERS for file in ("1/.gitkeep", "taxonomy.json")}
+    expected |= {
+        f"title_preprocess/1/{module}" for module in modules | {"titles.py", "title_ngrams.py", "tokenizer.json"}
+    }
+    expected |= {f"{name}/{file}" for name in CATEGORIZERS for file in ("1/.gitkeep", "taxonomy.json", "MODEL_CARD.md")}
+    expected |= {f"{name}/golden.json" for name in TABLE}
     assert {file for file in files_of(onnx_repository) if "__pycache__" not in file} == expected
 
 

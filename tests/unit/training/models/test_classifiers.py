@@ -4,6 +4,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -86,14 +87,19 @@ def test_mobilenet_takes_other_picture_sizes():
 
 def test_unknown_image_network_is_refused():
     """A recipe with a misspelt image network is told which there are."""
-    with pytest.raises(ValueError, match="unknown image network 'resnet', expected one of mobilenet_v2, convnet"):
+    with pytest.raises(ValueError, match="unknown image network 'resnet', expected one of mobilenet_v2, mobilenet_v3_"):
         ImageClassifier(CLASSES, picture_size=32, network="resnet")
 
 
-def test_convnet_has_no_weights_to_load():
-    """The small network refuses weights, rather than ignoring them."""
-    with pytest.raises(ValueError, match="trained from random weights, but 'imagenet'"):
-        ImageClassifier(CLASSES, picture_size=32, network="convnet", weights="imagenet")
+def test_hidden_layer_gives_the_embedding(tmp_path: Path, generator: np.random.Generator):
+    """With a hidden layer the embedding has its size, and the saved classifier answers the same."""
+    model = ImageClassifier(CLASSES, picture_size=16, network="convnet", width=0.25, hidden_size=7, flip_average=True)
+    assert model.embedding_size == 7
+    pixels = generator.integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    RunFolder(tmp_path).save_classifier("image_classifier", model)
+    again = RunFolder(tmp_path).load_classifier("image_classifier").predict(pixels, verbose=0)
+    assert again["EMBEDDING"].shape == (3, 7)
+    np.testing.assert_allclose(again["EMBEDDING"], model.predict(pixels, verbose=0)["EMBEDDING"], rtol=1e-5)
 
 
 def test_title_classifier_is_saved_whole(tmp_path: Path, generator: np.random.Generator):
@@ -112,23 +118,70 @@ def test_title_classifier_is_saved_whole(tmp_path: Path, generator: np.random.Ge
     np.testing.assert_allclose(again["PROBABILITIES"], outputs["PROBABILITIES"], rtol=1e-5)
 
 
-def test_padding_does_not_change_a_title(generator: np.random.Generator):
-    """What the embedding of padding has become has no influence on a title, nor on a blank one."""
-    model = TitleClassifier(CLASSES, vocabulary_size=50, length=12, token_size=8, filters=8, embedding_size=16)
+@pytest.mark.parametrize("network", ["subwords", "bag", "lstm", "conv_bilstm", "transformer"])
+@pytest.mark.parametrize("ngram_length", [0, 5])
+def test_padding_does_not_change_a_title(network: str, ngram_length: int, generator: np.random.Generator):
+    """What the embedding of padding has become has no influence on a title, nor on a blank one, in any network."""
+    model = small_title_classifier(network, ngram_length=ngram_length)
     token_ids = np.zeros((2, 12), dtype=np.int32)
-    token_ids[0, :4] = (7, 8, 9, 10)
+    token_ids[0, [0, 1, 2, 8, 9]] = (7, 8, 9, 10, 11)
     before = model.predict(token_ids, verbose=0)["EMBEDDING"]
-    embedding = model.get_layer("subwords").get_layer("embedding")
-    vectors = embedding.get_weights()[0]
-    vectors[0] = 100.0
-    embedding.set_weights([vectors])
+    changed = 0
+    for layer in model.title_networks[0].layers:
+        weights = layer.get_weights()
+        if layer.name in ("embedding", "ngram_embedding"):
+            weights[0][0] = 100.0
+            layer.set_weights(weights)
+            changed += 1
+    assert changed == (2 if ngram_length else 1)
     np.testing.assert_array_equal(model.predict(token_ids, verbose=0)["EMBEDDING"], before)
+
+
+@pytest.mark.parametrize("network", ["subwords", "lstm", "conv_bilstm", "transformer"])
+def test_order_of_subwords_counts(network: str):
+    """Every network but the bag tells a title from the same subwords in another order."""
+    one, other = np.zeros((2, 1, 12), dtype=np.int32)
+    one[0, :3], other[0, :3] = (7, 8, 9), (9, 8, 7)
+    model = small_title_classifier(network)
+    embeddings = [model.predict(title, verbose=0)["EMBEDDING"] for title in (one, other)]
+    assert not np.allclose(*embeddings, atol=1e-4)
+    bag = small_title_classifier("bag")
+    np.testing.assert_allclose(*(bag.predict(title, verbose=0)["EMBEDDING"] for title in (one, other)), rtol=1e-5)
+
+
+def test_members_are_averaged(tmp_path: Path, generator: np.random.Generator):
+    """The logits of a classifier of three members are the mean of theirs, also in the file, with one embedding of all."""
+    model = small_title_classifier("subwords", members=3)
+    members = [model.member_model(member) for member in range(3)]
+    for member in members:
+        member.set_weights([weight + generator.normal(0, 0.1, weight.shape) for weight in member.get_weights()])
+    model.join_members(members)
+    token_ids = generator.integers(0, 50, (4, 12), dtype=np.int32)
+    logits = np.mean([member.predict(token_ids, verbose=0) for member in members], axis=0)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    run = RunFolder(tmp_path)
+    run.save_classifier("title_classifier", model)
+    for classifier in (model, run.load_classifier("title_classifier")):
+        outputs = classifier.predict(token_ids, verbose=0)
+        np.testing.assert_allclose(outputs["PROBABILITIES"], expected, rtol=1e-4)
+        assert outputs["EMBEDDING"].shape == (4, classifier.embedding_size) == (4, 48)
+
+
+def small_title_classifier(network: str, **numbers: int) -> TitleClassifier:
+    """Build a title classifier of 50 ids, 12 a title, with weights large enough to tell titles apart."""
+    keras.utils.set_random_seed(1)
+    model = TitleClassifier(
+        CLASSES, vocabulary_size=50, length=12, network=network, token_size=8, filters=8, embedding_size=16, **numbers
+    )
+    model.set_weights([3.0 * weight for weight in model.get_weights()])
+    model.set_temperature(1.0)
+    return model
 
 
 def test_unknown_title_network_is_refused():
     """A recipe with a misspelt title network is told which there are."""
-    with pytest.raises(ValueError, match="unknown title network 'lstm', expected one of subwords, transformer"):
-        TitleClassifier(CLASSES, vocabulary_size=50, length=12, network="lstm")
+    with pytest.raises(ValueError, match="unknown title network 'gru', expected one of subwords, bag, lstm, conv_bil"):
+        TitleClassifier(CLASSES, vocabulary_size=50, length=12, network="gru")
 
 
 @pytest.mark.parametrize("missing", ["IMAGE", "TITLE"])

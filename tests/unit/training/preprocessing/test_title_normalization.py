@@ -1,6 +1,7 @@
 """The rules that give a title its one spelling."""
 
 import time
+import unicodedata
 
 import pytest
 from hypothesis import example, given, settings
@@ -115,12 +116,37 @@ def test_twice_is_once(title: str) -> None:
     once.encode("utf-8")  # no lone surrogate is left
 
 
-@settings(deadline=None)
-@given(st.text(max_size=60))
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.characters(codec=None), max_size=60))
 def test_any_text_survives(title: str) -> None:
-    """Any text at all has a normal form, and that form is stable."""
+    """Any text at all, surrogates included, has a normal form of bounded length, and that form is stable."""
     once = normalize_title(title)
     assert normalize_title(once) == once
+    assert len(once) <= MAXIMUM_CHARACTERS
+
+
+def test_every_character_survives() -> None:
+    """Each character of the basic plane has a stable normal form, alone, in a Persian word and in an English one."""
+    for code in range(0x10000):
+        once = normalize_title(f"{chr(code)} کت{chr(code)}اب Ab{chr(code)}9")
+        assert normalize_title(once) == once, hex(code)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0x0610, 0x061A), (0x064B, 0x065F), (0x0670, 0x0670), (0x06D6, 0x06ED)])
+def test_every_diacritic_goes(first: int, last: int) -> None:
+    """Whatever diacritic a letter carries, the word is the same; alef keeps its madda alone, which makes it another."""
+    for code in range(first, last + 1):
+        expected = "کاپ" if code != 0x0653 else "کآپ"
+        assert normalize_title(f"کا{chr(code)}پ") == expected, hex(code)
+
+
+def test_presentation_forms_are_folded() -> None:
+    """No form that a letter takes within a word is left, of all that Unicode has, ligatures included."""
+    for code in (*range(0xFB50, 0xFE00), *range(0xFE70, 0xFF00)):
+        folded = normalize_title(f"{chr(code)}ک")
+        assert not any("\ufb50" <= letter <= "\ufdff" or "\ufe70" <= letter <= "\ufeff" for letter in folded) or (
+            unicodedata.category(chr(code)) in ("Cn", "Ps", "Pe", "So", "Sk")
+        ), hex(code)
 
 
 @settings(deadline=None)

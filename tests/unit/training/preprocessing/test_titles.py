@@ -89,6 +89,43 @@ def test_training_repeats(tmp_path: Path) -> None:
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "other.json").read_bytes()
 
 
+def test_ngrams_stand_behind_subwords(tmp_path: Path) -> None:
+    """With n-grams a title keeps its subwords, and behind them stand its n-grams; also when saved and loaded."""
+    both = TOKENIZER.with_ngrams(TITLES, 60, shortest=2, longest=3, length=20)
+    assert (both.length, both.subword_length) == (LENGTH + 20, LENGTH)
+    assert both.vocabulary_size == TOKENIZER.vocabulary_size + 60
+    ids = both.encode(TITLES)
+    assert (ids[:, :LENGTH] == TOKENIZER.encode(TITLES)).all()
+    ngram_ids = ids[:, LENGTH:]
+    assert ((ngram_ids >= TOKENIZER.vocabulary_size) | (ngram_ids <= 1)).all()
+    assert ids.max() == both.vocabulary_size - 1
+    both.save(tmp_path / "tokenizer.json")
+    loaded = TitleTokenizer.load(tmp_path / "tokenizer.json", LENGTH + 20)
+    assert (loaded.encode(TITLES) == ids).all()
+    assert loaded.vocabulary_size == both.vocabulary_size
+    assert not both.encode([""]).any()
+
+
+def test_words_have_ngrams_in_common() -> None:
+    """Words that share no subword but most of their letters share n-grams; what was never seen is the unknown."""
+    tokenizer = TitleTokenizer.train(["sunglasses"] * 3, vocabulary_size=12, length=4)
+    tokenizer = tokenizer.with_ngrams(["sunglasses"] * 3, 100, shortest=3, longest=3, length=12)
+    one, other, foreign = (set(row) - {0} for row in tokenizer.encode(["sunglasses", "sunglass", "漢字漢字"])[:, 4:])
+    assert len(one & other) >= 6
+    assert foreign == {tokenizer.unknown_id}
+
+
+def test_no_place_for_subwords(tmp_path: Path) -> None:
+    """A length that n-grams fill is refused, and so is a file of a version that is not known."""
+    both = TOKENIZER.with_ngrams(TITLES, 60, shortest=2, longest=3, length=20)
+    both.save(tmp_path / "tokenizer.json")
+    with pytest.raises(ValueError, match="titles have 20 ids, of which 20 are n-grams: expected more"):
+        TitleTokenizer.load(tmp_path / "tokenizer.json", 20)
+    (tmp_path / "tokenizer.json").write_text('{"aisle_title_tokenizer": 3}')
+    with pytest.raises(ValueError, match=r"tokenizer.json is of version 3, expected 2"):
+        TitleTokenizer.load(tmp_path / "tokenizer.json", 20)
+
+
 @settings(deadline=None)
 @given(title=st.text(st.characters(codec=None), max_size=50))
 def test_any_title_has_tokens(title: str) -> None:

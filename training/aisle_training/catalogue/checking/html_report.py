@@ -6,18 +6,14 @@ policy lets a browser load and run nothing at all.
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from PIL import Image
-
 from aisle_training.catalogue.catalogue import Product
 from aisle_training.catalogue.checking.check_report import CheckReport, Finding, Section
-from aisle_training.preprocessing.images import ImageError, decode_image
+from aisle_training.catalogue.thumbnails import thumbnail_url
 
 SHOWN_FINDINGS: Final = 40  # of each section; all are in the JSON, and the page says so
 SHOWN_PRODUCTS: Final = 6  # of each finding
@@ -107,16 +103,8 @@ def _finding(finding: Finding, by_id: Mapping[str, Product], split_by_id: Mappin
 
 
 def _picture(path: Path | None) -> str:
-    """A small picture, re-encoded by us, so that no byte of the stranger's file reaches the browser."""
-    try:
-        if path is None:
-            raise OSError
-        pixels = decode_image(path.read_bytes(), _THUMBNAIL_SIDE)
-    except (OSError, ImageError):
-        return "<div class=none>no picture</div>"
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=75)
-    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
+    address = thumbnail_url(path, _THUMBNAIL_SIDE)
+    return "<div class=none>no picture</div>" if address is None else f'<img alt="" src="{address}">'
 
 
 def _text(text: str) -> str:

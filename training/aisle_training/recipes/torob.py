@@ -1,0 +1,23 @@
+"""Torob: categories of a Persian marketplace, from titles alone.
+
+aisle catalogue import titles.csv -o CATALOGUE --no-pictures --number-rows \
+        --title-column name1 --description-column name2 --category-column cat_id
+aisle catalogue split CATALOGUE -o CATALOGUE/splits.csv
+aisle train torob --catalogue CATALOGUE -o RUN
+aisle evaluate RUN
+"""
+
+from aisle_training.recipes.recipe import FusionRecipe, Recipe, Schedule, TextRecipe
+
+RECIPE = Recipe(
+    name="torob",
+    minimum_products=100,
+    modalities={
+        "title": TextRecipe(
+            schedule=Schedule(epochs=12, batch_size=64, learning_rate=2e-3, weight_decay=0.02, label_smoothing=0.05),
+            members=3,
+            unreadable=0.02,
+        ),
+    },
+    fusion=FusionRecipe(schedule=Schedule(epochs=1)),
+)
