@@ -5,6 +5,7 @@ from aisle_client.catalogue import Progress, categorize_catalogue
 from aisle_client.catalogue_file import CatalogueFile
 from aisle_client.categories import Categorization, Category
 from aisle_client.categorizer import AsyncCategorizer, Categorizer
+from aisle_client.decisions import Decision, DecisionPolicy
 from aisle_client.errors import (
     AccessDeniedError,
     CallCancelledError,
@@ -56,6 +57,8 @@ __all__ = [
     "ClientError",
     "ClientOptions",
     "DeadlineExceededError",
+    "Decision",
+    "DecisionPolicy",
     "Duration",
     "GoldenError",
     "InferResult",

@@ -41,6 +41,7 @@ def categorize_catalogue(
     results: Path,
     *,
     top_k: int = 1,
+    is_decided: bool = False,
     batch_size: int = 32,
     in_flight: int = 4,
     patience_s: float = 120.0,
@@ -59,6 +60,7 @@ def categorize_catalogue(
         catalogue: The products.
         results: CSV; made, or gone on with. No other process writes to it meanwhile.
         top_k: How many categories a row holds.
+        is_decided: Whether rows hold decisions; the categorizer then has a precision.
         batch_size: Rows of a request.
         in_flight: Requests under way at once.
         patience_s: How long to wait for a server that has stopped answering, before giving up.
@@ -74,7 +76,7 @@ def categorize_catalogue(
         CatalogueError: The catalogue cannot be read, or the results are not this catalogue's.
         RequestError: The server stayed away. What was answered before is in the results.
     """
-    with ResultsFile(results, top_k) as file:
+    with ResultsFile(results, top_k, is_decided=is_decided) as file:
         source = catalogue.rows()
         done = skipped = file.skip(row.id for row in source)
         rows = _Replay(source)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aisle_client.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from aisle_client.decisions import Decision
 
 SEPARATOR: Final = " > "
 
@@ -50,6 +53,7 @@ class Categorization:
         request_id: The id the request went out with; those of a batch share one.
         used: Which inputs were sent: `title`, `image`, or both.
         latency_s: From sending to having the answer; those of a batch share one.
+        decision: Whether the answer may be used as it is; None where the repository has no thresholds.
     """
 
     alternatives: tuple[Category, ...]
@@ -59,6 +63,7 @@ class Categorization:
     request_id: str
     used: tuple[str, ...]
     latency_s: float
+    decision: Decision | None = None
 
     @property
     def best(self) -> Category:
@@ -77,7 +82,9 @@ class Categorization:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the answer as plain values that JSON can hold."""
+        decision = {} if self.decision is None else {"decision": self.decision.as_dict()}
         return {
+            **decision,
             "best": _category_dict(self.best),
             "alternatives": [_category_dict(category) for category in self.alternatives],
             "used": list(self.used),
@@ -88,8 +95,9 @@ class Categorization:
         }
 
     def __repr__(self) -> str:
+        decision = "" if self.decision is None else f" {self.decision.action},"
         return (
-            f"Categorization({self.best.label!r}, {self.best.confidence:.3f}, from {' + '.join(self.used)},"
+            f"Categorization({self.best.label!r}, {self.best.confidence:.3f},{decision} from {' + '.join(self.used)},"
             f" {self.model}/{self.version}, {self.latency_s * 1000:.1f} ms)"
         )
 

@@ -7,12 +7,14 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from aisle_client.aio import AsyncInferenceClient
 from aisle_client.categories import Categorization
-from aisle_client.errors import ClientError, InvalidInputError
+from aisle_client.decisions import DecisionPolicy, read_policy
+from aisle_client.errors import AccessDeniedError, ClientError, InvalidInputError, NotFoundError, UnsupportedError
 from aisle_client.inference import InferenceClient
 from aisle_client.options import ClientOptions
 from aisle_client.pictures import Picture
@@ -30,6 +32,12 @@ from aisle_client.products import (
     read_answer,
 )
 
+# A model's rules are read again after so long: it may have been exported anew.
+_POLICY_AGE_S: Final = 60.0
+# A server that has no such model says so again when it is asked for a category; one that keeps configurations to itself
+# is asked as if there were no rules.
+_NO_POLICY: Final = (AccessDeniedError, NotFoundError, UnsupportedError)
+
 
 class Categorizer:
     """Categorizes products, safe to share between threads.
@@ -43,6 +51,8 @@ class Categorizer:
         model: An ensemble with inputs IMAGE and TITLE and output CATEGORY.
         version: Empty for the one that would serve.
         top_k: How many categories an answer holds.
+        precision: The wanted fraction of right answers among those decided as `auto`. None for the lowest that the model
+            has thresholds for; without any, answers come without a decision.
         clock: Monotonic seconds.
     """
 
@@ -53,18 +63,21 @@ class Categorizer:
         model: str = DEFAULT_MODEL,
         version: str = "",
         top_k: int = 5,
+        precision: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.client = server if isinstance(server, InferenceClient) else InferenceClient(server)
         self._owns_client = self.client is not server
-        self._question = Question(model, version, top_k)
+        self._question = Question(model, version, top_k, precision=precision)
         self._clock = clock
+        self._policy: tuple[float, DecisionPolicy | None] | None = None
 
     def categorize(
         self,
         title: str | None = None,
         image: Picture | None = None,
         *,
+        precision: float | None = None,
         request_id: str | None = None,
         timeout_s: float | None = None,
     ) -> Categorization:
@@ -73,18 +86,36 @@ class Categorizer:
         Args:
             title: Title; a blank one counts as missing.
             image: A path, encoded bytes, a PIL image, or pixels: uint8 [height, width, 3].
+            precision: Decide at this one; None for the categorizer's own.
             request_id: Comes back with the answer and in errors; None makes one.
             timeout_s: Deadline; None for the options' (10 s).
 
         Raises:
-            InvalidInputError: Neither was given, or one cannot be sent; nothing was.
+            InvalidInputError: Neither was given, or one cannot be sent, or there are no thresholds for the precision.
             RequestError: The server did not answer; `InvalidArgumentError` when it cannot read the picture.
         """
         row = prepare(Product(title, image), self._question)
+        question = self._decided(timeout_s, precision)
         started_s = self._clock()
-        result = self.client.run(call_for([row], self._question, request_id), timeout_s)
-        (categorization,) = read_answer(result, [row], self._question, self._clock() - started_s)
+        result = self.client.run(call_for([row], question, request_id), timeout_s)
+        (categorization,) = read_answer(result, [row], question, self._clock() - started_s)
         return categorization
+
+    def policy(self, *, timeout_s: float | None = None) -> DecisionPolicy | None:
+        """Return the rules that the model's repository decides by; None when it has none.
+
+        Raises:
+            RequestError: The server did not answer.
+            ProtocolError: The rules cannot be read.
+        """
+        now_s = self._clock()
+        if self._policy is None or now_s - self._policy[0] > _POLICY_AGE_S:
+            try:
+                config = self.client.model_config(self._question.model, self._question.version, timeout_s=timeout_s)
+            except _NO_POLICY:
+                config = {}
+            self._policy = now_s, read_policy(config)
+        return self._policy[1]
 
     def categorize_batch(self, products: Sequence[Product], *, timeout_s: float | None = None) -> list[Outcome]:
         """Categorize a batch of products in one request.
@@ -103,7 +134,7 @@ class Categorizer:
         return [
             outcome
             for rows in batches(products, self._question, max(len(products), 1))
-            for outcome in self._carry_out(plan(rows, self._question, self._clock), timeout_s)
+            for outcome in self._carry_out(plan(rows, self._question_of(rows, timeout_s), self._clock), timeout_s)
         ]
 
     def categorize_many(
@@ -133,7 +164,8 @@ class Categorizer:
             flying: deque[Future[list[Outcome]]] = deque()
             try:
                 for rows in batches(products, self._question, batch_size):
-                    flying.append(threads.submit(self._carry_out, plan(rows, self._question, self._clock), timeout_s))
+                    steps = plan(rows, self._question_of(rows, timeout_s), self._clock)
+                    flying.append(threads.submit(self._carry_out, steps, timeout_s))
                     if len(flying) == in_flight:
                         yield from flying.popleft().result()
                 while flying:
@@ -146,6 +178,14 @@ class Categorizer:
         """Give the connection back, if it was made here."""
         if self._owns_client:
             self.client.close()
+
+    def _decided(self, timeout_s: float | None, precision: float | None = None) -> Question:
+        question = self._question if precision is None else replace(self._question, precision=precision)
+        return question.under(self.policy(timeout_s=timeout_s))
+
+    def _question_of(self, rows: Sequence[Row], timeout_s: float | None) -> Question:
+        # Where no row can be sent, no server is bothered for its rules either.
+        return self._decided(timeout_s) if any(row.error is None for row in rows) else self._question
 
     def _carry_out(self, steps: Plan, timeout_s: float | None) -> list[Outcome]:
         try:
@@ -184,6 +224,8 @@ class AsyncCategorizer:
         model: An ensemble with inputs IMAGE and TITLE and output CATEGORY.
         version: Empty for the one that would serve.
         top_k: How many categories an answer holds.
+        precision: The wanted fraction of right answers among those decided as `auto`. None for the lowest that the model
+            has thresholds for; without any, answers come without a decision.
         clock: Monotonic seconds.
     """
 
@@ -194,27 +236,44 @@ class AsyncCategorizer:
         model: str = DEFAULT_MODEL,
         version: str = "",
         top_k: int = 5,
+        precision: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.client = server if isinstance(server, AsyncInferenceClient) else AsyncInferenceClient(server)
         self._owns_client = self.client is not server
-        self._question = Question(model, version, top_k)
+        self._question = Question(model, version, top_k, precision=precision)
         self._clock = clock
+        self._policy: tuple[float, DecisionPolicy | None] | None = None
 
     async def categorize(
         self,
         title: str | None = None,
         image: Picture | None = None,
         *,
+        precision: float | None = None,
         request_id: str | None = None,
         timeout_s: float | None = None,
     ) -> Categorization:
         """Categorize one product; see `Categorizer.categorize`. Files are read off the event loop."""
         row = await asyncio.to_thread(prepare, Product(title, image), self._question)
+        question = await self._decided(timeout_s, precision)
         started_s = self._clock()
-        result = await self.client.run(call_for([row], self._question, request_id), timeout_s)
-        (categorization,) = read_answer(result, [row], self._question, self._clock() - started_s)
+        result = await self.client.run(call_for([row], question, request_id), timeout_s)
+        (categorization,) = read_answer(result, [row], question, self._clock() - started_s)
         return categorization
+
+    async def policy(self, *, timeout_s: float | None = None) -> DecisionPolicy | None:
+        """Return the rules that the model's repository decides by; see `Categorizer.policy`."""
+        now_s = self._clock()
+        if self._policy is None or now_s - self._policy[0] > _POLICY_AGE_S:
+            try:
+                config = await self.client.model_config(
+                    self._question.model, self._question.version, timeout_s=timeout_s
+                )
+            except _NO_POLICY:
+                config = {}
+            self._policy = now_s, read_policy(config)
+        return self._policy[1]
 
     async def categorize_batch(self, products: Sequence[Product], *, timeout_s: float | None = None) -> list[Outcome]:
         """Categorize a batch of products in one request; see `Categorizer.categorize_batch`."""
@@ -237,7 +296,7 @@ class AsyncCategorizer:
         flying: deque[asyncio.Task[list[Outcome]]] = deque()
         try:
             while (rows := await asyncio.to_thread(_next_batch, cut)) is not None:
-                steps = plan(rows, self._question, self._clock)
+                steps = plan(rows, await self._question_of(rows, timeout_s), self._clock)
                 flying.append(asyncio.create_task(self._carry_out(steps, timeout_s)))
                 if len(flying) == in_flight:
                     for outcome in await flying.popleft():
@@ -254,6 +313,13 @@ class AsyncCategorizer:
         """Give the connection back, if it was made here."""
         if self._owns_client:
             await self.client.close()
+
+    async def _decided(self, timeout_s: float | None, precision: float | None = None) -> Question:
+        question = self._question if precision is None else replace(self._question, precision=precision)
+        return question.under(await self.policy(timeout_s=timeout_s))
+
+    async def _question_of(self, rows: Sequence[Row], timeout_s: float | None) -> Question:
+        return await self._decided(timeout_s) if any(row.error is None for row in rows) else self._question
 
     async def _carry_out(self, steps: Plan, timeout_s: float | None) -> list[Outcome]:
         try:

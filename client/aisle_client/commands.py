@@ -15,8 +15,9 @@ import click
 
 from aisle_client.catalogue import Progress, categorize_catalogue
 from aisle_client.catalogue_file import CatalogueFile
-from aisle_client.categories import Categorization
+from aisle_client.categories import SEPARATOR, Categorization
 from aisle_client.categorizer import Categorizer
+from aisle_client.decisions import Decision
 from aisle_client.errors import ClientError, InvalidArgumentError, RequestError
 from aisle_client.inference import InferenceClient
 from aisle_client.options import ClientOptions
@@ -62,6 +63,12 @@ def server_options(command: _CommandT) -> _CommandT:
 @click.option(
     "--top", type=click.IntRange(min=1), help="How many categories to answer.  [default: 5; 1 for a catalogue]"
 )
+@click.option(
+    "--precision",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Decide (auto, review, abstain) so that this part of the automatic answers is right, such as 0.95; a catalogue's "
+    "results then have columns for it.  [default: the model's lowest; no columns for a catalogue]",
+)
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Products of a request.")
 @click.option(
     "--in-flight", type=click.IntRange(1, 64), default=4, show_default=True, help="Requests under way at once."
@@ -84,6 +91,7 @@ def categorize(
     image_pattern: str,
     delimiter: str,
     top: int | None,
+    precision: float | None,
     batch_size: int,
     in_flight: int,
     patience_s: float,
@@ -103,7 +111,9 @@ def categorize(
     top = top or (5 if catalogue is None else 1)
     with (
         _told(),
-        Categorizer(ClientOptions(address=server, timeout_s=timeout_s), model=model, top_k=top) as categorizer,
+        Categorizer(
+            ClientOptions(address=server, timeout_s=timeout_s), model=model, top_k=top, precision=precision
+        ) as categorizer,
     ):
         if catalogue is None or output is None:
             answer = categorizer.categorize(title, image)
@@ -118,7 +128,7 @@ def categorize(
             pictures=pictures,
             delimiter=delimiter.replace("\\t", "\t"),
         )
-        _categorize_catalogue(categorizer, file, output, top, batch_size, in_flight, patience_s)
+        _categorize_catalogue(categorizer, file, output, top, precision is not None, batch_size, in_flight, patience_s)
 
 
 @click.command()
@@ -161,6 +171,7 @@ def _categorize_catalogue(
     file: CatalogueFile,
     output: Path,
     top: int,
+    is_decided: bool,
     batch_size: int,
     in_flight: int,
     patience_s: float,
@@ -183,6 +194,7 @@ def _categorize_catalogue(
                 file,
                 output,
                 top_k=top,
+                is_decided=is_decided,
                 batch_size=batch_size,
                 in_flight=in_flight,
                 patience_s=patience_s,
@@ -210,9 +222,17 @@ def _told() -> Iterator[None]:
 def _sheet(answer: Categorization) -> str:
     width = max(len(category.label) for category in answer.alternatives)
     lines = [f"{category.label.ljust(width)}  {category.confidence:6.1%}" for category in answer.alternatives]
+    if answer.decision is not None:
+        lines.insert(0, _decision_line(answer.decision))
     used = " and ".join({"image": "picture"}.get(name, name) for name in answer.used)
     lines.append(f"from {used}, by {answer.model} version {answer.version}, in {answer.latency_s * 1000:.0f} ms")
     return "\n".join(_printable(line) for line in lines)
+
+
+def _decision_line(decision: Decision) -> str:
+    told = {"auto": "auto", "review": "review, proposed", "abstain": "abstain: nothing is sure enough"}[decision.action]
+    answer = f": {SEPARATOR.join(decision.path)}  {decision.confidence:.1%}" if decision.path else ""
+    return f"{told}{answer}  (precision {decision.precision:g})"
 
 
 def _printable(text: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from aisle_client import codec
 from aisle_client.categories import Categorization, parse_category
 from aisle_client.codec import Call
+from aisle_client.decisions import FAMILIARITY, DecisionPolicy
 from aisle_client.errors import (
     ClientError,
     InvalidArgumentError,
@@ -30,6 +31,9 @@ from aisle_client.responses import InferResult, RequestedOutput
 DEFAULT_MODEL: Final = "product_categorizer"
 # A request of a batch stays near this size, so that a catalogue of large photographs takes no more memory than one of thumbnails.
 _MAX_BATCH_BYTES: Final = 32 * 2**20
+# So many categories are asked for where a decision is wanted, whose ancestors need the sum over their leaves. What the rest
+# of them has is little, and missing it can only make an ancestor seem less sure.
+_DECIDED_ON: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +73,37 @@ class Question:
         version: Empty for the one that would serve.
         top_k: How many categories to answer.
         max_picture_bytes: Larger pictures are refused.
+        precision: The wanted fraction of right answers among the automatic ones; None for the lowest that the model has
+            thresholds for.
+        policy: The model's rules for decisions; None when it has none.
     """
 
     model: str = DEFAULT_MODEL
     version: str = ""
     top_k: int = 5
     max_picture_bytes: int = DEFAULT_MAX_PICTURE_BYTES
+    precision: float | None = None
+    policy: DecisionPolicy | None = None
 
     def __post_init__(self) -> None:
         if self.top_k < 1:
             raise InvalidInputError(f"top_k is {self.top_k}; expected 1 or more")
+        if self.precision is not None and not 0.0 < self.precision < 1.0:
+            raise InvalidInputError(f"precision is {self.precision}; expected a fraction between 0 and 1, such as 0.95")
+
+    def under(self, policy: DecisionPolicy | None) -> Question:
+        """Return the question with the model's rules.
+
+        Raises:
+            InvalidInputError: A precision is wanted that the model has no thresholds for.
+        """
+        if policy is None and self.precision is not None:
+            raise InvalidInputError(
+                f"precision is {self.precision:g}; but model {self.model!r} has no thresholds to decide by"
+            )
+        if policy is not None and self.precision is not None:
+            policy.check(self.precision)
+        return replace(self, policy=policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +173,10 @@ def call_for(rows: Sequence[Row], question: Question, request_id: str | None) ->
         for name, contents in (("TITLE", [row.title for row in rows]), ("IMAGE", [row.image for row in rows]))
         if any(contents)
     }
-    outputs = [RequestedOutput("CATEGORY", classification=question.top_k)]
+    told = question.top_k if question.policy is None else max(question.top_k, _DECIDED_ON)
+    outputs = [RequestedOutput("CATEGORY", classification=told)]
+    if question.policy is not None and question.policy.measures_familiarity:
+        outputs.append(RequestedOutput(FAMILIARITY))
     return codec.model_infer(
         question.model, inputs, outputs, version=question.version, request_id=request_id or uuid.uuid4().hex
     )
@@ -164,17 +192,10 @@ def read_answer(result: InferResult, rows: Sequence[Row], question: Question, la
     if classes is None or classes.dtype != np.object_ or classes.shape[:1] != (len(rows),) or not classes.size:
         came = "nothing" if classes is None else f"{classes.dtype} {list(classes.shape)}"
         raise ProtocolError(f"output 'CATEGORY' came as {came}; expected the classes of {len(rows)} rows as BYTES")
+    familiarity = _familiarity(result, rows, question)
     return [
-        Categorization(
-            alternatives=tuple(parse_category(element) for element in row_classes.reshape(-1).tolist()),
-            asked=question.top_k,
-            model=result.model,
-            version=result.version,
-            request_id=result.id,
-            used=row.used,
-            latency_s=latency_s,
-        )
-        for row, row_classes in zip(rows, classes, strict=True)
+        _categorization(result, row, row_classes.reshape(-1).tolist(), question, latency_s, familiar)
+        for row, row_classes, familiar in zip(rows, classes, familiarity, strict=True)
     ]
 
 
@@ -225,6 +246,41 @@ def _ask(
         second = yield from _ask(rows[middle:], question, clock)
         return [*first, *second]
     return [*read_answer(result, rows, question, clock() - started_s)]
+
+
+def _categorization(
+    result: InferResult,
+    row: Row,
+    elements: list[bytes],
+    question: Question,
+    latency_s: float,
+    familiarity: float | None,
+) -> Categorization:
+    categories = tuple(parse_category(element) for element in elements)
+    decision = None
+    if question.policy is not None:
+        decision = question.policy.decide(categories, familiarity, row.used, question.precision)
+    return Categorization(
+        alternatives=categories[: question.top_k],
+        asked=question.top_k,
+        model=result.model,
+        version=result.version,
+        request_id=result.id,
+        used=row.used,
+        latency_s=latency_s,
+        decision=decision,
+    )
+
+
+def _familiarity(result: InferResult, rows: Sequence[Row], question: Question) -> Sequence[float | None]:
+    if question.policy is None or not question.policy.measures_familiarity:
+        return [None] * len(rows)
+    familiarity = result.outputs.get(FAMILIARITY)
+    if familiarity is None or familiarity.dtype.kind != "f" or familiarity.size != len(rows):
+        came = "nothing" if familiarity is None else f"{familiarity.dtype} {list(familiarity.shape)}"
+        raise ProtocolError(f"output {FAMILIARITY!r} came as {came}; expected a number for each of {len(rows)} rows")
+    values: list[float | None] = familiarity.reshape(-1).tolist()
+    return values
 
 
 def _row(product: Product | InvalidInputError, question: Question) -> Row:

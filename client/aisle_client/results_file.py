@@ -4,35 +4,41 @@ from __future__ import annotations
 
 import contextlib
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self, TextIO
+from typing import BinaryIO, Final, Self, TextIO
 
-from aisle_client.categories import Category
+from aisle_client.categories import SEPARATOR, Categorization, Category
 from aisle_client.errors import CatalogueError, RequestError
 from aisle_client.products import Outcome
+
+_DECISION_COLUMNS: Final = ("decision", "answer", "answer_confidence", "answer_id")
 
 
 class ResultsFile:
     """Results of a catalogue, opened to go on with them.
 
-    Columns: `id`, `category`, `confidence`, `used`, for each further alternative `category_2`, `confidence_2`, ..., and `error`.
+    Columns: `id`, `category`, `confidence`, `used`; where products are decided upon `decision`, `answer`, `answer_confidence`,
+    `answer_id`; for each further alternative `category_2`, `confidence_2`, ...; and `error`. `decision` is auto, review or
+    abstain, `answer` the path that is answered or proposed, and `answer_id` its id in the taxonomy.
     A last row that was cut off, by a full disk or a lost process, is taken away when the file is opened.
 
     Args:
         path: Made when it is not there.
         top_k: How many categories a row holds.
+        is_decided: Whether rows hold decisions.
 
     Raises:
         CatalogueError: The file holds something else, or cannot be written.
     """
 
-    def __init__(self, path: Path, top_k: int) -> None:
+    def __init__(self, path: Path, top_k: int, *, is_decided: bool = False) -> None:
         self._path = path
         self._top_k = top_k
+        self._decision_columns = list(_DECISION_COLUMNS) if is_decided else []
         further = [f"{name}_{rank}" for rank in range(2, top_k + 1) for name in ("category", "confidence")]
-        self._columns = ["id", "category", "confidence", "used", *further, "error"]
+        self._columns = ["id", "category", "confidence", "used", *self._decision_columns, *further, "error"]
         try:
             # surrogateescape: an id that was not UTF-8 in the catalogue is written with the bytes it came with.
             self._file: TextIO = path.open("a+", encoding="utf-8", errors="surrogateescape", newline="")
@@ -84,7 +90,9 @@ class ResultsFile:
         cells += [""] * (2 * self._top_k - len(cells))
         used = "+".join(found.used) if found else ""
         try:
-            self._writer.writerow([row_id, *cells[:2], used, *cells[2:], _error_text(outcome)])
+            self._writer.writerow(
+                [row_id, *cells[:2], used, *self._decision_cells(found), *cells[2:], _error_text(outcome)]
+            )
             self._file.flush()
         except OSError as error:
             raise self._unwritable(error) from error
@@ -94,6 +102,13 @@ class ResultsFile:
         # What could not be written was told when it was; closing tries once more, and has nothing to add.
         with contextlib.suppress(OSError):
             self._file.close()
+
+    def _decision_cells(self, found: Categorization | None) -> Sequence[str]:
+        decision = found.decision if found else None
+        if decision is None:
+            return [""] * len(self._decision_columns)
+        cells = (decision.action, SEPARATOR.join(decision.path), f"{decision.confidence:.6f}", decision.node_id)
+        return cells if self._decision_columns else ()
 
     def _unwritable(self, error: OSError) -> CatalogueError:
         return CatalogueError(f"{self._path} cannot be written: {error.strerror}")
@@ -107,7 +122,7 @@ class ResultsFile:
                 columns = start.decode("utf-8", "replace").partition("\n")[0]
                 raise CatalogueError(
                     f"{self._path} begins with {columns!r}, expected {', '.join(self._columns)};"
-                    " name another file, or ask for as many categories as then"
+                    " name another file, or ask for as many categories and for decisions as then"
                 )
             if start == header:
                 file.seek(0)

@@ -10,13 +10,25 @@ from fastapi import FastAPI
 from gradio.utils import get_upload_folder
 
 from aisle_client import Categorization, Categorizer, ClientError, PictureError, RequestError
-from aisle_demo.answer import WELCOME, answer_html, away_html, error_dict, error_html, status_html
+from aisle_demo.answer import (
+    WELCOME,
+    ReviewEntry,
+    answer_html,
+    away_html,
+    error_dict,
+    error_html,
+    review_entry,
+    review_html,
+    status_html,
+)
 from aisle_demo.examples import EXAMPLES
 
 _STYLE: Final = Path(__file__).parent / "style.css"
 _FONTS: Final = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "Noto Sans Arabic", "sans-serif"]
 _MONOSPACED: Final = ["ui-monospace", "Cascadia Mono", "Menlo", "Noto Sans Mono", "monospace"]
 _MAX_PICTURE: Final = "20mb"
+# What a visitor has waiting for review goes with the page, and the oldest goes first.
+_MAX_WAITING: Final = 100
 # A visitor's picture is gone from this machine an hour after it came.
 _KEEP_UPLOADS_S: Final = 3600
 _STATUS_EVERY_S: Final = 15
@@ -32,13 +44,33 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
     """
     address = categorizer.client.options.target
 
-    def categorize(picture: dict[str, Any] | None, title: str) -> tuple[str, dict[str, Any]]:
+    def categorize(
+        picture: dict[str, Any] | None, title: str, precision: float | None = None
+    ) -> tuple[str, dict[str, Any]]:
         """Categorize a product by its picture, its title, or both."""
         try:
-            answer: Categorization = categorizer.categorize(title, _uploaded(picture))
+            answer: Categorization = categorizer.categorize(title, _uploaded(picture), precision=precision)
         except ClientError as error:
             return error_html(error, address), error_dict(error)
         return answer_html(answer), answer.as_dict()
+
+    def offer_precisions() -> dict[str, Any]:
+        """Offer the precisions that the model has thresholds for; none without any."""
+        try:
+            policy = categorizer.policy(timeout_s=_STATUS_TIMEOUT_S)
+        except ClientError:
+            policy = None
+        offered = policy.precisions if policy else []
+        choices = [(f"{precision:.0%}", precision) for precision in offered]
+        update: dict[str, Any] = gr.update(choices=choices, value=min(offered, default=None), visible=bool(offered))
+        return update
+
+    def keep_for_review(plain: Any, title: str, waiting: list[ReviewEntry]) -> tuple[list[ReviewEntry], str]:
+        """Keep an answer that is not automatic in the visitor's list."""
+        entry = review_entry(plain, title)
+        if entry is not None:
+            waiting = [*waiting, entry][-_MAX_WAITING:]
+        return waiting, review_html(waiting)
 
     def status() -> str:
         """Say whether the server is ready, and which models it has."""
@@ -65,6 +97,9 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
                 title = gr.Textbox(
                     label="Title", placeholder="What the shop calls it", lines=2, max_lines=6, elem_id="aisle-title"
                 )
+                precision = gr.Radio(
+                    label="Answer automatically at a precision of", visible=False, elem_id="aisle-precision"
+                )
                 with gr.Row():
                     clear = gr.ClearButton(
                         [picture, title], value="Clear", elem_id="aisle-clear", scale=1, min_width=90
@@ -74,14 +109,21 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
                 answer = gr.HTML(WELCOME, elem_id="aisle-answer")
                 with gr.Accordion("The answer as JSON", open=False):
                     plain = gr.JSON(show_label=False)
-        gr.on(
+                review = gr.HTML(elem_id="aisle-review")
+        waiting = gr.State([])
+        asked = gr.on(
             [ask.click, title.submit],
             categorize,
-            inputs=[picture, title],
+            inputs=[picture, title, precision],
             outputs=[answer, plain],
             preprocess=False,
-            api_name="categorize",
+            api_name="categorize_for_a_visitor",
+            api_visibility="private",
             show_progress_on=answer,
+        )
+        # What programs call: it has no list and no choice of precision. Nobody sees the button, nor presses it.
+        gr.Button(visible=False).click(
+            categorize, inputs=[picture, title], outputs=[answer, plain], preprocess=False, api_name="categorize"
         )
         examples = gr.Examples(
             [[example.path, example.title] for example in EXAMPLES],
@@ -91,15 +133,25 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
             label="Try one of these",
             elem_id="aisle-examples",
         )
-        examples.load_input_event.then(
+        shown = examples.load_input_event.then(
             categorize,
-            inputs=[picture, title],
+            inputs=[picture, title, precision],
             outputs=[answer, plain],
             preprocess=False,
+            api_name="categorize_for_a_visitor",
             api_visibility="private",
             show_progress_on=answer,
         )
+        for answered in (asked, shown):
+            answered.then(
+                keep_for_review,
+                inputs=[plain, title, waiting],
+                outputs=[waiting, review],
+                api_visibility="private",
+                show_progress="hidden",
+            )
         clear.click(lambda: (WELCOME, None), outputs=[answer, plain], api_visibility="private", queue=False)
+        page.load(offer_precisions, outputs=precision, api_visibility="private", show_progress="hidden")
         page.load(status, outputs=line, api_name="status", show_progress="hidden")
         gr.Timer(_STATUS_EVERY_S).tick(status, outputs=line, api_visibility="private", show_progress="hidden")
     page.queue(max_size=64, default_concurrency_limit=4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from aisle_demo.examples import EXAMPLES
@@ -119,6 +121,37 @@ def test_nothing_is_fetched_from_elsewhere(browser, page):
     loaded = browser.run("return performance.getEntriesByType('resource').map(entry => entry.name)")
     assert loaded
     assert [url for url in loaded if not url.startswith((page, "data:", "blob:"))] == []
+
+
+def test_decisions(tmp_path):
+    """With thresholds the page says what becomes of a product, at the precision that is chosen, and lists what to review."""
+    thresholds = {"0.95": {"levels": [0.5, 0.5, 0.7]}, "0.98": {"levels": [0.6, 0.7, 0.9]}}
+    floors = {"familiarity": 0.04, "strange": 0.001}
+    fake = FakeTriton()
+    fake.parameters["decisions"] = json.dumps(
+        {"inputs": {"title": {precision: entry | floors for precision, entry in thresholds.items()}}}
+    )
+    with listening(fake) as address, hosted(address) as url, browsing() as browser:
+        browser.open(url)
+        browser.wait_for(".aisle-status", "Ready", timeout_s=60)
+        browser.wait_for("#aisle-precision", "98%")
+        browser.type("#aisle-title textarea", "Blue cotton shirts")
+        browser.click("#aisle-ask")
+        browser.wait_for(".aisle-decision", "Answered automatically at 95% precision")
+        assert browser.text(".aisle-path").split() == ["Apparel", "Topwear", "Shirts"]
+        assert browser.text("#aisle-review") == ""
+        browser.click("#aisle-precision label:nth-of-type(2)")
+        browser.click("#aisle-ask")
+        browser.wait_for(".aisle-decision", "Somebody should look at this at 98% precision")
+        assert browser.text(".aisle-path").split() == ["Apparel", "Topwear"]
+        assert "Blue cotton shirts" in browser.wait_for(".aisle-review", "To review (1)")
+        browser.resize(360, 780)
+        browser.type("#aisle-title textarea", " alien")
+        browser.click("#aisle-ask")
+        browser.wait_for(".aisle-decision", "Nothing useful is known")
+        assert "Unlike the known products" in browser.wait_for(".aisle-review", "To review (2)")
+        assert browser.run("return document.documentElement.scrollWidth") <= 360
+        assert browser.errors() == []
 
 
 def test_a_server_that_is_away():

@@ -41,11 +41,15 @@ class FakeTriton:
 
     The category is the label whose last word stands in the title, or else that of the index in the picture's first byte.
     A picture that begins with `BROKEN` is refused, one that begins with `CRASH` ends in INTERNAL.
+    A title with the word `odd` is less familiar than most, one with `alien` than any.
 
     Attributes:
         requests: Every ModelInferRequest received, in order.
-        refusals: Statuses to answer instead, oldest first; each is used once.
+        methods: Every other call and these, in order; but those for a model's configuration, which are not questions.
+        refusals: Statuses to answer a question instead, oldest first; each is used once.
         hold: While cleared, answers wait.
+        parameters: Of the model's configuration.
+        config_refusal: The status to answer instead of a model's configuration.
     """
 
     def __init__(self) -> None:
@@ -53,18 +57,21 @@ class FakeTriton:
         self.methods: list[str] = []
         self.refusals: list[Refusal] = []
         self.is_ready = True
+        self.parameters = {"threshold": "0.5"}
+        self.config_refusal: Refusal | None = None
         self.hold = threading.Event()
         self.hold.set()
         self._lock = threading.Condition()
 
     def answer(self, method: str, body: bytes) -> bytes:
         """Answer one call."""
-        with self._lock:
-            self.methods.append(method)
-            self._lock.notify_all()
-            if self.refusals:
-                raise self.refusals.pop(0)
-        self.hold.wait(10)
+        if method != "ModelConfig":
+            with self._lock:
+                self.methods.append(method)
+                self._lock.notify_all()
+                if self.refusals:
+                    raise self.refusals.pop(0)
+            self.hold.wait(10)
         respond = getattr(self, f"_{method}", None)
         if respond is None:
             raise Refusal(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not offered")
@@ -100,11 +107,17 @@ class FakeTriton:
         )
 
     def _ModelConfig(self, request: pb.ModelConfigRequest) -> pb.ModelConfigResponse:
+        if self.config_refusal is not None:
+            raise self.config_refusal
         response = pb.ModelConfigResponse()
         config = response.config
         config.name, config.platform, config.max_batch_size = request.name, "ensemble", 64
         config.input.add(name="TITLE", data_type="TYPE_STRING", dims=[1])
-        config.parameters["threshold"].string_value = "0.5"
+        for key, value in self.parameters.items():
+            config.parameters[key].string_value = value
+        config.output.add(name="CATEGORY", data_type="TYPE_FP32", dims=[len(LABELS)])
+        if "decisions" in self.parameters:
+            config.output.add(name="FAMILIARITY", data_type="TYPE_FP32", dims=[1])
         return response
 
     def _ModelStatistics(self, request: pb.ModelStatisticsRequest) -> pb.ModelStatisticsResponse:
@@ -155,6 +168,11 @@ class FakeTriton:
         elements = np.array(classes, dtype=object).reshape(rows, -1)
         response.outputs.add(name="CATEGORY", datatype="BYTES", shape=elements.shape)
         response.raw_output_contents.append(to_raw(elements, "BYTES"))
+        if any(output.name == "FAMILIARITY" for output in request.outputs):
+            words = [title.decode("utf-8", "replace").split() for title in titles]
+            familiarity = np.array([[0.0 if "alien" in each else 0.01 if "odd" in each else 0.5] for each in words])
+            response.outputs.add(name="FAMILIARITY", datatype="FP32", shape=familiarity.shape)
+            response.raw_output_contents.append(to_raw(familiarity.astype(np.float32), "FP32"))
         return response
 
     @staticmethod

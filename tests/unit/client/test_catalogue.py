@@ -1,6 +1,7 @@
 """A catalogue's CSV in, its results out: every row accounted for, whatever happens on the way."""
 
 import csv
+import json
 
 import grpc
 import pytest
@@ -43,13 +44,16 @@ def run(tmp_path, fake):
             for name in ("on_wait", "on_progress", "sleep", "clock", "patience_s")
             if name in settings
         }
+        precision = settings.pop("precision", None)
         options = ClientOptions(retry=RetryPolicy(max_attempts=1))
-        with Categorizer(InferenceClient(options, transport=FakeTransport(fake)), top_k=5) as categorizer:
+        client = InferenceClient(options, transport=FakeTransport(fake))
+        with Categorizer(client, top_k=5, precision=precision) as categorizer:
             categorize.progress = categorize_catalogue(
                 categorizer,
                 CatalogueFile(path=catalogue, **settings),
                 results,
                 top_k=top_k,
+                is_decided=precision is not None,
                 batch_size=2,
                 in_flight=2,
                 **named,
@@ -107,6 +111,31 @@ def test_alternatives(run):
     ]
     assert row["category_2"] == "Apparel > Topwear > Tshirts"
     assert float(row["confidence_3"]) == pytest.approx(0.075)
+
+
+def test_decisions(run, fake):
+    """With a precision each row says what becomes of the product, what is answered, how sure that is, and its id."""
+    entry = {"levels": [0.5, 0.5, 0.7], "familiarity": 0.04, "strange": 0.001}
+    nodes = [{"id": "a1", "parent": None, "name": "Apparel"}, {"id": "b2", "parent": "a1", "name": "Topwear"}]
+    fake.parameters = {
+        "decisions": json.dumps({"inputs": {"title": {"0.95": entry}}}),
+        "taxonomy": json.dumps({"nodes": nodes}),
+    }
+    text = "id,title\n1,shirts\n2,odd shirts\n3,alien shirts\n4,\n"
+    rows = run(text, precision=0.95, top_k=2)
+    assert list(rows[0])[3:9] == ["used", "decision", "answer", "answer_confidence", "answer_id", "category_2"]
+    told = [tuple(row[name] for name in ("decision", "answer", "answer_confidence", "answer_id")) for row in rows]
+    assert told == [
+        ("auto", "Apparel > Topwear > Shirts", "0.709375", ""),
+        ("review", "Apparel > Topwear", "0.859375", "b2"),
+        ("abstain", "", "0.000000", ""),
+        ("", "", "", ""),
+    ]
+    assert rows[0]["category_2"] == "Apparel > Topwear > Tshirts"
+    assert rows[3]["error"]
+    assert run(text, precision=0.95, top_k=2) == rows
+    with pytest.raises(CatalogueError, match="for decisions as then"):
+        run(text, top_k=2)
 
 
 def test_pictures_by_pattern(run, tmp_path):

@@ -1,5 +1,6 @@
 """Answers and errors as HTML: what a visitor reads, and nothing that came from outside unescaped."""
 
+import dataclasses
 from html.parser import HTMLParser
 
 import pytest
@@ -9,6 +10,7 @@ from aisle_client import (
     Category,
     ClientError,
     DeadlineExceededError,
+    Decision,
     InvalidArgumentError,
     InvalidInputError,
     MissingInputError,
@@ -20,7 +22,7 @@ from aisle_client import (
     ServerError,
     ServerUnreachableError,
 )
-from aisle_demo.answer import answer_html, away_html, error_dict, error_html, status_html
+from aisle_demo.answer import answer_html, away_html, error_dict, error_html, review_entry, review_html, status_html
 
 EVIL = "<img src=x onerror=alert(1)>\"'&"
 ADDRESS = "127.0.0.1:8001"
@@ -143,3 +145,49 @@ def test_status():
     assert "b\u00a0(unavailable)" in Page(status_html(models, True, ADDRESS)).text
     assert "Not ready yet" in status_html([], False, ADDRESS)
     assert "no models" in status_html([], False, ADDRESS)
+
+
+def _decided(action, path, familiarity=0.5):
+    decision = Decision(action, path, 0.9 if path else 0.0, 0.95, familiarity)
+    return dataclasses.replace(_answer("Apparel > Topwear > Shirts", "Bags"), decision=decision)
+
+
+def test_a_decision():
+    """An answer that was decided upon shows what becomes of it, and the path that is answered or proposed."""
+    page = Page(answer_html(_decided("auto", ("Apparel", "Topwear", "Shirts"))))
+    assert "Answered automatically  at 95% precision." in page.text
+    page = Page(answer_html(_decided("review", ("Apparel", EVIL))))
+    assert "Somebody should look at this  at 95% precision. Not sure enough" in page.text
+    assert page.data.count("Apparel") == 1
+    assert EVIL in page.data
+    assert "90.0%" in page.data
+    assert "0.1% of them look as strange" in Page(answer_html(_decided("abstain", (), 0.001))).text
+
+
+def test_products_to_review():
+    """The list holds what was asked, the proposal and the reason; automatic answers and errors are not in it."""
+    entries = [review_entry(_decided("review", ("Apparel", EVIL)).as_dict(), f"{EVIL} shirt")]
+    entries.append(review_entry(_decided("abstain", (), 0).as_dict(), " "))  # a page sends 0.0 back as 0
+    page = Page(review_html(entries))
+    assert "To review (2)" in page.data
+    assert [text for text in page.data if text not in ("Product", "Proposed", "Why")][1:] == [
+        f"{EVIL} shirt",
+        f"Apparel › {EVIL}",
+        "Not sure enough of more for 95% precision.",
+        "A picture",
+        "–",
+        "Unlike the known products: 0.0% of them look as strange.",
+    ]
+    assert "img" not in page.tags
+    assert review_html([]) == ""
+    for plain in (_answer("a").as_dict(), _decided("auto", ("a",)).as_dict(), {"error": {}}, None):
+        assert review_entry(plain, "shirt") is None
+
+
+@pytest.mark.parametrize("path", [None, 5, {}, ["a" * 1000] * 1000])
+def test_a_list_that_a_visitor_made_up(path):
+    """What comes back from a visitor's page is bounded, whatever it is."""
+    plain = {"decision": {"action": "review", "path": path, "familiarity": [], "precision": {}}}
+    entry = review_entry(plain, "b" * 1000)
+    assert len(entry.asked) <= 200
+    assert len(entry.proposal) <= 200
