@@ -28,7 +28,8 @@ class CatalogueFile:
     Attributes:
         path: A CSV file with a header, in UTF-8; a byte order mark is passed over.
         id_column: Names each row in the results.
-        title_column: None when there are no titles.
+        title_column: None when there are no titles. All other columns go with the product under their names, for models
+            that take such a text.
         image_column: The picture's file name within `pictures`; an empty field is a product without a picture.
         image_pattern: The picture's file name where there is no image column; `{id}` stands for the id. A file that
             is not there is a product without a picture.
@@ -81,6 +82,7 @@ class CatalogueFile:
             raise CatalogueError(f"the header of {self.path} is malformed: {error}") from error
         wanted = (self.id_column, self.title_column, self.image_column)
         places = {column: self._place(header, column) for column in wanted if column}
+        texts = {column: header.index(column) for column in header if column and column not in places}
         while True:
             try:
                 fields = next(reader)
@@ -91,7 +93,8 @@ class CatalogueFile:
                 continue
             if len(fields) == len(header):
                 record = {column: fields[place] for column, place in places.items()}
-                yield CatalogueRow(record[self.id_column], self._product(record))
+                product = self._product(record, {column: fields[place] for column, place in texts.items()})
+                yield CatalogueRow(record[self.id_column], product)
             elif fields:  # csv reads an empty line as a row of no fields
                 text = f"line {reader.line_num} has {len(fields)} fields; expected {len(header)}"
                 yield CatalogueRow("", InvalidInputError(text))
@@ -102,9 +105,9 @@ class CatalogueFile:
             raise CatalogueError(f"{self.path} has {times} column {column!r}; its header has {', '.join(header)[:500]}")
         return header.index(column)
 
-    def _product(self, record: dict[str, str]) -> Product | InvalidInputError:
+    def _product(self, record: dict[str, str], texts: dict[str, str]) -> Product | InvalidInputError:
         try:
-            return Product(record[self.title_column] if self.title_column else None, self._picture(record))
+            return Product(record[self.title_column] if self.title_column else None, self._picture(record), texts)
         except PictureError as error:
             return error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
@@ -30,6 +30,7 @@ from aisle_client.products import (
     plan,
     prepare,
     read_answer,
+    read_inputs,
 )
 
 # A model's rules are read again after so long: it may have been exported anew.
@@ -48,7 +49,7 @@ class Categorizer:
 
     Args:
         server: `host:port`, options, or a client, which then stays open when this is closed.
-        model: An ensemble with inputs IMAGE and TITLE and output CATEGORY.
+        model: An ensemble with inputs IMAGE, TITLE or other texts, and output CATEGORY. What it does not take is not sent.
         version: Empty for the one that would serve.
         top_k: How many categories an answer holds.
         precision: The wanted fraction of right answers among those decided as `auto`. None for the lowest that the model
@@ -70,32 +71,37 @@ class Categorizer:
         self._owns_client = self.client is not server
         self._question = Question(model, version, top_k, precision=precision)
         self._clock = clock
-        self._policy: tuple[float, DecisionPolicy | None] | None = None
+        self._told: tuple[float, DecisionPolicy | None, tuple[str, ...]] | None = None
 
     def categorize(
         self,
         title: str | None = None,
         image: Picture | None = None,
         *,
+        texts: Mapping[str, str] | None = None,
         precision: float | None = None,
         request_id: str | None = None,
         timeout_s: float | None = None,
     ) -> Categorization:
-        """Categorize one product by its title, its picture, or both. A missing input is left out of the request.
+        """Categorize one product by its title, its picture, whatever else the model takes, or some of these.
+
+        What is missing, and what the model does not take, is left out of the request; `used` of the answer says what was sent.
 
         Args:
             title: Title; a blank one counts as missing.
             image: A path, encoded bytes, a PIL image, or pixels: uint8 [height, width, 3].
+            texts: Other texts by name, such as {"description": "..."}.
             precision: Decide at this one; None for the categorizer's own.
             request_id: Comes back with the answer and in errors; None makes one.
             timeout_s: Deadline; None for the options' (10 s).
 
         Raises:
-            InvalidInputError: Neither was given, or one cannot be sent, or there are no thresholds for the precision.
+            InvalidInputError: Nothing was given that the model takes, or it cannot be sent, or there are no thresholds for the precision.
             RequestError: The server did not answer; `InvalidArgumentError` when it cannot read the picture.
         """
-        row = prepare(Product(title, image), self._question)
+        row = prepare(Product(title, image, texts or {}), self._question)
         question = self._decided(timeout_s, precision)
+        row = _usable(row, question)
         started_s = self._clock()
         result = self.client.run(call_for([row], question, request_id), timeout_s)
         (categorization,) = read_answer(result, [row], question, self._clock() - started_s)
@@ -108,14 +114,16 @@ class Categorizer:
             RequestError: The server did not answer.
             ProtocolError: The rules cannot be read.
         """
-        now_s = self._clock()
-        if self._policy is None or now_s - self._policy[0] > _POLICY_AGE_S:
-            try:
-                config = self.client.model_config(self._question.model, self._question.version, timeout_s=timeout_s)
-            except _NO_POLICY:
-                config = {}
-            self._policy = now_s, read_policy(config)
-        return self._policy[1]
+        return self._read(timeout_s)[1]
+
+    def inputs(self, *, timeout_s: float | None = None) -> tuple[str, ...]:
+        """Return what the model takes, by the names of `Product`: "title", "image", or those of `texts`.
+
+        Raises:
+            RequestError: The server did not answer.
+            ProtocolError: The rules cannot be read.
+        """
+        return tuple(name.lower() for name in self._read(timeout_s)[2])
 
     def categorize_batch(self, products: Sequence[Product], *, timeout_s: float | None = None) -> list[Outcome]:
         """Categorize a batch of products in one request.
@@ -181,7 +189,18 @@ class Categorizer:
 
     def _decided(self, timeout_s: float | None, precision: float | None = None) -> Question:
         question = self._question if precision is None else replace(self._question, precision=precision)
-        return question.under(self.policy(timeout_s=timeout_s))
+        _, policy, inputs = self._read(timeout_s)
+        return question.under(policy, inputs)
+
+    def _read(self, timeout_s: float | None) -> tuple[float, DecisionPolicy | None, tuple[str, ...]]:
+        now_s = self._clock()
+        if self._told is None or now_s - self._told[0] > _POLICY_AGE_S:
+            try:
+                config = self.client.model_config(self._question.model, self._question.version, timeout_s=timeout_s)
+            except _NO_POLICY:
+                config = {}
+            self._told = now_s, read_policy(config), read_inputs(config)
+        return self._told
 
     def _question_of(self, rows: Sequence[Row], timeout_s: float | None) -> Question:
         # Where no row can be sent, no server is bothered for its rules either.
@@ -221,7 +240,7 @@ class AsyncCategorizer:
 
     Args:
         server: `host:port`, options, or a client, which then stays open when this is closed.
-        model: An ensemble with inputs IMAGE and TITLE and output CATEGORY.
+        model: An ensemble with inputs IMAGE, TITLE or other texts, and output CATEGORY. What it does not take is not sent.
         version: Empty for the one that would serve.
         top_k: How many categories an answer holds.
         precision: The wanted fraction of right answers among those decided as `auto`. None for the lowest that the model
@@ -243,20 +262,22 @@ class AsyncCategorizer:
         self._owns_client = self.client is not server
         self._question = Question(model, version, top_k, precision=precision)
         self._clock = clock
-        self._policy: tuple[float, DecisionPolicy | None] | None = None
+        self._told: tuple[float, DecisionPolicy | None, tuple[str, ...]] | None = None
 
     async def categorize(
         self,
         title: str | None = None,
         image: Picture | None = None,
         *,
+        texts: Mapping[str, str] | None = None,
         precision: float | None = None,
         request_id: str | None = None,
         timeout_s: float | None = None,
     ) -> Categorization:
         """Categorize one product; see `Categorizer.categorize`. Files are read off the event loop."""
-        row = await asyncio.to_thread(prepare, Product(title, image), self._question)
+        row = await asyncio.to_thread(prepare, Product(title, image, texts or {}), self._question)
         question = await self._decided(timeout_s, precision)
+        row = _usable(row, question)
         started_s = self._clock()
         result = await self.client.run(call_for([row], question, request_id), timeout_s)
         (categorization,) = read_answer(result, [row], question, self._clock() - started_s)
@@ -264,16 +285,11 @@ class AsyncCategorizer:
 
     async def policy(self, *, timeout_s: float | None = None) -> DecisionPolicy | None:
         """Return the rules that the model's repository decides by; see `Categorizer.policy`."""
-        now_s = self._clock()
-        if self._policy is None or now_s - self._policy[0] > _POLICY_AGE_S:
-            try:
-                config = await self.client.model_config(
-                    self._question.model, self._question.version, timeout_s=timeout_s
-                )
-            except _NO_POLICY:
-                config = {}
-            self._policy = now_s, read_policy(config)
-        return self._policy[1]
+        return (await self._read(timeout_s))[1]
+
+    async def inputs(self, *, timeout_s: float | None = None) -> tuple[str, ...]:
+        """Return what the model takes; see `Categorizer.inputs`."""
+        return tuple(name.lower() for name in (await self._read(timeout_s))[2])
 
     async def categorize_batch(self, products: Sequence[Product], *, timeout_s: float | None = None) -> list[Outcome]:
         """Categorize a batch of products in one request; see `Categorizer.categorize_batch`."""
@@ -316,7 +332,20 @@ class AsyncCategorizer:
 
     async def _decided(self, timeout_s: float | None, precision: float | None = None) -> Question:
         question = self._question if precision is None else replace(self._question, precision=precision)
-        return question.under(await self.policy(timeout_s=timeout_s))
+        _, policy, inputs = await self._read(timeout_s)
+        return question.under(policy, inputs)
+
+    async def _read(self, timeout_s: float | None) -> tuple[float, DecisionPolicy | None, tuple[str, ...]]:
+        now_s = self._clock()
+        if self._told is None or now_s - self._told[0] > _POLICY_AGE_S:
+            try:
+                config = await self.client.model_config(
+                    self._question.model, self._question.version, timeout_s=timeout_s
+                )
+            except _NO_POLICY:
+                config = {}
+            self._told = now_s, read_policy(config), read_inputs(config)
+        return self._told
 
     async def _question_of(self, rows: Sequence[Row], timeout_s: float | None) -> Question:
         return await self._decided(timeout_s) if any(row.error is None for row in rows) else self._question
@@ -349,3 +378,10 @@ class AsyncCategorizer:
 
 def _next_batch(cut: Iterator[list[Row]]) -> list[Row] | None:
     return next(cut, None)
+
+
+def _usable(row: Row, question: Question) -> Row:
+    row = row.for_inputs(question)
+    if row.error is not None:
+        raise row.error
+    return row

@@ -43,6 +43,13 @@ def server_options(command: _CommandT) -> _CommandT:
 @click.argument("catalogue", required=False, type=_FILE)
 @click.option("--title", help="The product's title.")
 @click.option("--image", type=_FILE, help="The product's picture.")
+@click.option(
+    "--text",
+    "texts",
+    multiple=True,
+    metavar="NAME=TEXT",
+    help="Another text that the model takes, such as description=...",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as one line of JSON.")
 @click.option(
     "-o",
@@ -82,6 +89,7 @@ def categorize(
     catalogue: Path | None,
     title: str | None,
     image: Path | None,
+    texts: tuple[str, ...],
     as_json: bool,
     output: Path | None,
     id_column: str,
@@ -103,9 +111,14 @@ def categorize(
 
     A product is a --title, an --image, or both. A CATALOGUE is a CSV file with a header, whose results go to the file
     that -o names: one row a product, in the same order. When that file is there, the run goes on where it ended.
+
+    What the model does not take is left out. Where it takes more than a title and a picture, such as a description, that is
+    a --text, or the column of that name in CATALOGUE.
     """
-    if (catalogue is None) == (title is None and image is None):
+    if (catalogue is None) == (title is None and image is None and not texts):
         raise click.UsageError("Give a product by --title, --image or both; or else a CATALOGUE.")
+    if unnamed := [text for text in texts if not text.partition("=")[1]]:
+        raise click.UsageError(f"--text is {unnamed[0][:80]!r}, expected NAME=TEXT.")
     if (catalogue is None) != (output is None):
         raise click.UsageError("A CATALOGUE and -o for its results go together.")
     top = top or (5 if catalogue is None else 1)
@@ -116,7 +129,9 @@ def categorize(
         ) as categorizer,
     ):
         if catalogue is None or output is None:
-            answer = categorizer.categorize(title, image)
+            answer = categorizer.categorize(
+                title, image, texts={name: value for name, _, value in (text.partition("=") for text in texts)}
+            )
             click.echo(json.dumps(answer.as_dict(), ensure_ascii=False) if as_json else _sheet(answer))
             return
         file = CatalogueFile(

@@ -2,7 +2,7 @@
 
     ClientError
     ├── InvalidInputError             refused here, before anything was sent
-    │   ├── MissingInputError             neither a title nor a picture
+    │   ├── MissingInputError             nothing that the model takes
     │   └── PictureError                  a picture that cannot be read, is too large, or cannot be encoded
     ├── MissingDependencyError        an optional package is needed; the text ends with the line that installs it
     ├── RequestError                  a call that did not end in an answer
@@ -41,7 +41,7 @@ class InvalidInputError(ClientError, ValueError):
 
 
 class MissingInputError(InvalidInputError):
-    """A product has neither a title nor a picture."""
+    """A product has nothing that the model takes, such as a title or a picture."""
 
 
 class PictureError(InvalidInputError):

@@ -6,7 +6,7 @@ A plan is a generator that yields the calls to make and is sent their answers, s
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
@@ -29,6 +29,8 @@ from aisle_client.pictures import DEFAULT_MAX_PICTURE_BYTES, Picture, read_pictu
 from aisle_client.responses import InferResult, RequestedOutput
 
 DEFAULT_MODEL: Final = "product_categorizer"
+# The inputs of a model that does not tell its own.
+_USUAL_INPUTS: Final = ("TITLE", "IMAGE")
 # A request of a batch stays near this size, so that a catalogue of large photographs takes no more memory than one of thumbnails.
 _MAX_BATCH_BYTES: Final = 32 * 2**20
 # So many categories are asked for where a decision is wanted, whose ancestors need the sum over their leaves. What the rest
@@ -38,15 +40,17 @@ _DECIDED_ON: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What is known of a product; either may be missing.
+    """What is known of a product; any of it may be missing. What the model does not take is not sent.
 
     Attributes:
         title: Its title. A blank one counts as missing.
         image: A path, encoded bytes, a PIL image, or pixels.
+        texts: Whatever else a model may take, by name: {"description": "...", "brand": "..."}.
     """
 
     title: str | None = None
     image: Picture | None = field(default=None, repr=False)
+    texts: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +73,14 @@ class Question:
     """Which model to ask, and for how much.
 
     Attributes:
-        model: An ensemble with inputs IMAGE and TITLE and output CATEGORY.
+        model: An ensemble with inputs IMAGE, TITLE or other texts, and output CATEGORY.
         version: Empty for the one that would serve.
         top_k: How many categories to answer.
         max_picture_bytes: Larger pictures are refused.
         precision: The wanted fraction of right answers among the automatic ones; None for the lowest that the model has
             thresholds for.
         policy: The model's rules for decisions; None when it has none.
+        inputs: The model's inputs, those of the product first that are best known.
     """
 
     model: str = DEFAULT_MODEL
@@ -84,6 +89,7 @@ class Question:
     max_picture_bytes: int = DEFAULT_MAX_PICTURE_BYTES
     precision: float | None = None
     policy: DecisionPolicy | None = None
+    inputs: tuple[str, ...] = _USUAL_INPUTS
 
     def __post_init__(self) -> None:
         if self.top_k < 1:
@@ -91,8 +97,8 @@ class Question:
         if self.precision is not None and not 0.0 < self.precision < 1.0:
             raise InvalidInputError(f"precision is {self.precision}; expected a fraction between 0 and 1, such as 0.95")
 
-    def under(self, policy: DecisionPolicy | None) -> Question:
-        """Return the question with the model's rules.
+    def under(self, policy: DecisionPolicy | None, inputs: tuple[str, ...] = _USUAL_INPUTS) -> Question:
+        """Return the question with the model's rules and inputs.
 
         Raises:
             InvalidInputError: A precision is wanted that the model has no thresholds for.
@@ -103,27 +109,41 @@ class Question:
             )
         if policy is not None and self.precision is not None:
             policy.check(self.precision)
-        return replace(self, policy=policy)
+        return replace(self, policy=policy, inputs=inputs)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A product ready to send: encoded, empty where missing. Or the error that keeps it here."""
+    """A product ready to send: what it has, encoded, by input of the model. Or the error that keeps it here."""
 
     product: Product | None
-    title: bytes = b""
-    image: bytes = field(default=b"", repr=False)
+    contents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     error: ClientError | None = None
 
     @property
     def used(self) -> tuple[str, ...]:
-        """The inputs that are there."""
-        return tuple(name for name, content in (("title", self.title), ("image", self.image)) if content)
+        """What is there, by the names of `Product`."""
+        return tuple(name.lower() for name in self.contents)
 
     @property
     def size_bytes(self) -> int:
-        """What it adds to a request."""
-        return len(self.title) + len(self.image)
+        """What it adds to a request, about."""
+        texts = self.product.texts.values() if self.product else ()
+        return sum(map(len, self.contents.values())) + sum(len(text) for text in texts if isinstance(text, str))
+
+    def for_inputs(self, question: Question) -> Row:
+        """Return the row with what the model takes, and nothing else; with an error when that is nothing."""
+        if self.error is not None or self.product is None:
+            return self
+        texts = {
+            name.upper(): (name, text) for name, text in self.product.texts.items() if name.upper() in question.inputs
+        }
+        try:
+            known = {name: _encode_text(text, called) for name, (called, text) in texts.items()} | dict(self.contents)
+        except InvalidInputError as error:
+            return replace(self, error=error)
+        contents = {name: known[name] for name in question.inputs if known.get(name)}
+        return replace(self, contents=contents, error=None if contents else _missing(question))
 
 
 Plan: TypeAlias = Generator[Call[InferResult], InferResult, list[Outcome]]
@@ -133,13 +153,15 @@ def prepare(product: Product, question: Question) -> Row:
     """Encode a product.
 
     Raises:
-        InvalidInputError: Neither a title nor a picture, a title that is not text, a picture that cannot be read.
+        InvalidInputError: Nothing is known of it, a text that is not text, a picture that cannot be read.
     """
-    title = _encode_title(product.title)
-    image = b"" if product.image is None else read_picture(product.image, question.max_picture_bytes)
-    if not title and not image:
-        raise MissingInputError("neither a title nor a picture was given; expected one of them, or both")
-    return Row(product, title, image)
+    contents = {"TITLE": _encode_text(product.title, "title")}
+    contents["IMAGE"] = b"" if product.image is None else read_picture(product.image, question.max_picture_bytes)
+    contents = {name: content for name, content in contents.items() if content}
+    # Other texts are encoded when it is known which of them the model takes.
+    if not contents and not product.texts:
+        raise _missing(question)
+    return Row(product, contents)
 
 
 def batches(products: Iterable[Product | InvalidInputError], question: Question, size: int) -> Iterator[list[Row]]:
@@ -170,7 +192,8 @@ def call_for(rows: Sequence[Row], question: Question, request_id: str | None) ->
     """
     inputs = {
         name: np.array([*contents, None], dtype=np.object_)[:-1].reshape(-1, 1)  # never NumPy's own strings
-        for name, contents in (("TITLE", [row.title for row in rows]), ("IMAGE", [row.image for row in rows]))
+        for name in question.inputs
+        for contents in [[row.contents.get(name, b"") for row in rows]]
         if any(contents)
     }
     told = question.top_k if question.policy is None else max(question.top_k, _DECIDED_ON)
@@ -214,6 +237,7 @@ def plan(rows: Sequence[Row], question: Question, clock: Callable[[], float]) ->
     Raises:
         ServerError: The server failed on every one of several rows.
     """
+    rows = [row.for_inputs(question) for row in rows]
     sendable = [row for row in rows if row.error is None]
     answers = yield from _ask(sendable, question, clock)
     failures = [answer for answer in answers if isinstance(answer, ServerError)]
@@ -292,12 +316,28 @@ def _row(product: Product | InvalidInputError, question: Question) -> Row:
         return Row(product, error=error)
 
 
-def _encode_title(title: Any) -> bytes:
-    if title is None:
+def read_inputs(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Read the inputs of a model off its configuration, the title first, then the picture; the usual ones where it has none."""
+    names = [str(tensor.get("name", "")) for tensor in config.get("input", [])]
+    return tuple(sorted(names, key=lambda name: (name != "TITLE", name != "IMAGE"))) or _USUAL_INPUTS
+
+
+def _missing(question: Question) -> MissingInputError:
+    nouns = ["a picture" if name == "IMAGE" else f"a {name.lower().replace('_', ' ')}" for name in question.inputs]
+    if len(nouns) == 1:
+        return MissingInputError(
+            f"{nouns[0].replace('a ', 'no ', 1)} was given, and {question.model} takes nothing else"
+        )
+    both = "one of them, or both" if len(nouns) == 2 else "one of them, or several"
+    return MissingInputError(f"neither {' nor '.join(nouns)} was given; expected {both}")
+
+
+def _encode_text(text: Any, name: str) -> bytes:
+    if text is None:
         return b""
-    if not isinstance(title, str):
-        raise InvalidInputError(f"a title came as {type(title).__name__}; expected str")
+    if not isinstance(text, str):
+        raise InvalidInputError(f"a {name} came as {type(text).__name__}; expected str")
     try:
-        return title.encode() if title.strip() else b""
+        return text.encode() if text.strip() else b""
     except UnicodeEncodeError as error:
-        raise InvalidInputError(f"the title is not text: character {error.start} is no Unicode character") from None
+        raise InvalidInputError(f"the {name} is not text: character {error.start} is no Unicode character") from None

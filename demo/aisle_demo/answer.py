@@ -51,7 +51,7 @@ def answer_html(answer: Categorization) -> str:
     if decision is not None and decision.path:
         path, confidence = decision.path, decision.confidence
     names = "".join(f"<li>{escape(name)}</li>" for name in path)
-    used = " and ".join(_INPUTS[name] for name in answer.used)
+    used = " and ".join(_INPUTS.get(name, f"the {name}") for name in answer.used)
     facts = [
         f"Judged by {used}",
         f"{answer.latency_s * 1000:.0f} ms",
@@ -156,7 +156,8 @@ def _explained(error: ClientError, address: str) -> tuple[str, str]:
         case PictureError():
             return "The picture cannot be read", str(error)
         case MissingInputError():
-            return "Nothing to judge by", "Give a picture, a title, or both."
+            text = str(error)
+            return "Nothing to judge by", f"{text[:1].upper()}{text[1:]}."
         case InvalidInputError():
             return "This cannot be sent", str(error)
         case UnavailableError():

@@ -27,6 +27,9 @@ _STYLE: Final = Path(__file__).parent / "style.css"
 _FONTS: Final = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "Noto Sans Arabic", "sans-serif"]
 _MONOSPACED: Final = ["ui-monospace", "Cascadia Mono", "Menlo", "Noto Sans Mono", "monospace"]
 _MAX_PICTURE: Final = "20mb"
+# What the page can ask for, in the order of its fields, and what it asks for when the server does not say.
+_INPUTS: Final = ("image", "title", "description")
+_USUAL_INPUTS: Final = ("image", "title")
 # What a visitor has waiting for review goes with the page, and the oldest goes first.
 _MAX_WAITING: Final = 100
 # A visitor's picture is gone from this machine an hour after it came.
@@ -45,11 +48,13 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
     address = categorizer.client.options.target
 
     def categorize(
-        picture: dict[str, Any] | None, title: str, precision: float | None = None
+        picture: dict[str, Any] | None, title: str, precision: float | None = None, description: str = ""
     ) -> tuple[str, dict[str, Any]]:
         """Categorize a product by its picture, its title, or both."""
         try:
-            answer: Categorization = categorizer.categorize(title, _uploaded(picture), precision=precision)
+            answer: Categorization = categorizer.categorize(
+                title, _uploaded(picture), texts={"description": description}, precision=precision
+            )
         except ClientError as error:
             return error_html(error, address), error_dict(error)
         return answer_html(answer), answer.as_dict()
@@ -64,6 +69,15 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
         choices = [(f"{precision:.0%}", precision) for precision in offered]
         update: dict[str, Any] = gr.update(choices=choices, value=min(offered, default=None), visible=bool(offered))
         return update
+
+    def fit_to_model() -> list[dict[str, Any]]:
+        """Show what the model takes and hide what it does not; examples have a title or a picture, so it takes both or none show."""
+        try:
+            inputs = categorizer.inputs(timeout_s=_STATUS_TIMEOUT_S)
+        except ClientError:
+            inputs = _USUAL_INPUTS
+        shown = [*(name in inputs for name in _INPUTS), set(_USUAL_INPUTS) <= set(inputs)]
+        return [gr.update(visible=is_shown) for is_shown in shown]
 
     def keep_for_review(plain: Any, title: str, waiting: list[ReviewEntry]) -> tuple[list[ReviewEntry], str]:
         """Keep an answer that is not automatic in the visitor's list."""
@@ -97,12 +111,15 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
                 title = gr.Textbox(
                     label="Title", placeholder="What the shop calls it", lines=2, max_lines=6, elem_id="aisle-title"
                 )
+                description = gr.Textbox(
+                    label="Description", lines=3, max_lines=12, visible=False, elem_id="aisle-description"
+                )
                 precision = gr.Radio(
                     label="Answer automatically at a precision of", visible=False, elem_id="aisle-precision"
                 )
                 with gr.Row():
                     clear = gr.ClearButton(
-                        [picture, title], value="Clear", elem_id="aisle-clear", scale=1, min_width=90
+                        [picture, title, description], value="Clear", elem_id="aisle-clear", scale=1, min_width=90
                     )
                     ask = gr.Button("Categorize", variant="primary", elem_id="aisle-ask", scale=2, min_width=150)
             with gr.Column(scale=6, min_width=300):
@@ -114,7 +131,7 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
         asked = gr.on(
             [ask.click, title.submit],
             categorize,
-            inputs=[picture, title, precision],
+            inputs=[picture, title, precision, description],
             outputs=[answer, plain],
             preprocess=False,
             api_name="categorize_for_a_visitor",
@@ -135,7 +152,7 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
         )
         shown = examples.load_input_event.then(
             categorize,
-            inputs=[picture, title, precision],
+            inputs=[picture, title, precision, description],
             outputs=[answer, plain],
             preprocess=False,
             api_name="categorize_for_a_visitor",
@@ -151,6 +168,12 @@ def build_page(categorizer: Categorizer) -> gr.Blocks:
                 show_progress="hidden",
             )
         clear.click(lambda: (WELCOME, None), outputs=[answer, plain], api_visibility="private", queue=False)
+        page.load(
+            fit_to_model,
+            outputs=[picture, title, description, examples.dataset],
+            api_visibility="private",
+            show_progress="hidden",
+        )
         page.load(offer_precisions, outputs=precision, api_visibility="private", show_progress="hidden")
         page.load(status, outputs=line, api_name="status", show_progress="hidden")
         gr.Timer(_STATUS_EVERY_S).tick(status, outputs=line, api_visibility="private", show_progress="hidden")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aisle_client import Categorizer, InferenceClient, InvalidArgumentError
+from aisle_client import Categorizer, InferenceClient, InvalidArgumentError, MissingInputError
 from aisle_training.catalogue.catalogue import Catalogue
 from aisle_training.export.exporter import export_run
 from aisle_training.modalities.registry import create_encoders
@@ -78,6 +78,10 @@ def test_titles_alone(catalogue: Path, tmp_path: Path):
         answer = categorizer.categorize(title="Alder red wall clock 12")
         assert answer.model == "product_categorizer"
         assert sum(each.confidence for each in answer.top(4)) == pytest.approx(1, abs=1e-4)
+        assert categorizer.inputs() == ("title",)
+        assert categorizer.categorize("Alder red wall clock 12", b"\xff\xd8").used == ("title",)
+        with pytest.raises(MissingInputError, match="no title was given"):
+            categorizer.categorize(image=b"\xff\xd8")
         printed = aisle("categorize", "--server", server.grpc, "--title", "Alder red wall clock 12")
         assert answer.best.label in printed
         with pytest.raises(InvalidArgumentError, match="row 0 has no title"):
@@ -93,6 +97,14 @@ def test_a_third_modality(catalogue: Path, tmp_path: Path):
         *("title, description and brand", "title and description", "title and brand", "description and brand"),
         *("title alone", "description alone", "brand alone"),
     }
+    aisle("evaluate", run.path)
+    evaluated = json.loads((run.path / "evaluation.json").read_text())["figures"]
+    plain = [figures for figures in evaluated if figures["condition"] == "as it is"]
+    accuracy = {(figures["model"], figures["inputs"]): figures["accuracy"] for figures in plain}
+    for name in THREE.modalities:
+        # Without the others, fusion is as good as the classifier of the one that is left.
+        alone = accuracy["fusion_classifier", f"{name} alone"]
+        assert alone == pytest.approx(accuracy[f"{name}_classifier", name], abs=0.01)
     export_run(run, repository)
     products = opened.products()[:14]
     sets = [{"title", "description", "brand"}, {"title"}, {"description"}, {"brand"}, {"title", "brand"}]
@@ -122,3 +134,12 @@ def test_a_third_modality(catalogue: Path, tmp_path: Path):
         np.testing.assert_allclose(brands, expected[alone], atol=1e-4)
         with pytest.raises(InvalidArgumentError, match="row 1 has neither a brand nor a description nor a title"):
             client.infer("product_categorizer", {"BRAND": np.array([[b"Works"], [b""]], dtype=object)})
+        with Categorizer(client) as categorizer:
+            answer = categorizer.categorize(texts={"brand": "Clocks Works", "price": "12"})
+            assert answer.used == ("brand",)
+            assert answer.best.path == ("Home", "Clocks")
+        table = tmp_path / "new.csv"
+        table.write_text("id,title,brand,price\n1,,Clocks Works,12\n2,Alder red garden ladder 3,,9\n", encoding="utf-8")
+        aisle("categorize", table, "--server", server.grpc, "-o", tmp_path / "results.csv")
+        results = (tmp_path / "results.csv").read_text(encoding="utf-8").splitlines()
+        assert [line.split(",")[3] for line in results[1:]] == ["brand", "title"]

@@ -48,6 +48,7 @@ class FakeTriton:
         methods: Every other call and these, in order; but those for a model's configuration, which are not questions.
         refusals: Statuses to answer a question instead, oldest first; each is used once.
         hold: While cleared, answers wait.
+        inputs: What the model takes; a request with another input is refused.
         parameters: Of the model's configuration.
         config_refusal: The status to answer instead of a model's configuration.
     """
@@ -57,6 +58,7 @@ class FakeTriton:
         self.methods: list[str] = []
         self.refusals: list[Refusal] = []
         self.is_ready = True
+        self.inputs = ["IMAGE", "TITLE"]
         self.parameters = {"threshold": "0.5"}
         self.config_refusal: Refusal | None = None
         self.hold = threading.Event()
@@ -112,7 +114,8 @@ class FakeTriton:
         response = pb.ModelConfigResponse()
         config = response.config
         config.name, config.platform, config.max_batch_size = request.name, "ensemble", 64
-        config.input.add(name="TITLE", data_type="TYPE_STRING", dims=[1])
+        for name in self.inputs:
+            config.input.add(name=name, data_type="TYPE_STRING", dims=[1], optional=len(self.inputs) > 1)
         for key, value in self.parameters.items():
             config.parameters[key].string_value = value
         config.output.add(name="CATEGORY", data_type="TYPE_FP32", dims=[len(LABELS)])
@@ -154,9 +157,11 @@ class FakeTriton:
             return response
         if request.model_name != "product_categorizer":
             raise Refusal(grpc.StatusCode.NOT_FOUND, f"Request for unknown model: '{request.model_name}' is not found")
+        if unexpected := set(inputs) - set(self.inputs):
+            raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"unexpected inference input '{min(unexpected)}'")
         rows = next(iter(inputs.values())).shape[0]
         nothing = np.array([b""] * rows, dtype=object).reshape(-1, 1)
-        titles = inputs.get("TITLE", nothing)[:, 0]
+        titles = sum((inputs[name] for name in self.inputs if name != "IMAGE" and name in inputs), nothing)[:, 0]
         images = inputs.get("IMAGE", nothing)[:, 0]
         probabilities = np.stack([self._probabilities(i, titles[i], images[i]) for i in range(rows)])
         k = request.outputs[0].parameters["classification"].int64_param

@@ -15,7 +15,7 @@ from aisle_training.confidence.familiarity import Familiarity
 from aisle_training.confidence.hierarchy import Hierarchy
 from aisle_training.confidence.rules import DecisionRules, Judged, rules_to_json
 from aisle_training.modalities.registry import create_encoders
-from aisle_training.models.fusion_classifier import FusionClassifier
+from aisle_training.models.fusion.kinds import build_fusion_classifier
 from aisle_training.recipes.tiny import RECIPE
 from aisle_training.runs import RunFolder
 
@@ -39,7 +39,7 @@ def write_untrained_run(path: Path) -> RunFolder:
     nothing = np.zeros(0)
     classifiers = {each.name: each.build_classifier(len(LABELS), nothing, 0, None) for each in (image, title)}
     sizes = {name: model.embedding_size for name, model in classifiers.items()}
-    fusion = FusionClassifier(len(LABELS), sizes, hidden_size=32)
+    fusion = build_fusion_classifier(RECIPE.fusion, len(LABELS), sizes)
     random = np.random.default_rng(0)
     for name, model in (*classifiers.items(), ("fusion", fusion)):
         model.set_weights([1.5 * weight + random.normal(0, 0.05, weight.shape) for weight in model.get_weights()])

@@ -87,7 +87,9 @@ def train_classifier(
     run.save_classifier(encoder.classifier, model)
 
 
-def calibrate(run: RunFolder, name: str, probabilities: Floats, labels: Labels) -> float:
+def calibrate(
+    run: RunFolder, name: str, probabilities: Floats, labels: Labels, temperature: float | None = None
+) -> float:
     """Fit a temperature on the validation split and note it in `calibration.json`.
 
     Args:
@@ -95,11 +97,12 @@ def calibrate(run: RunFolder, name: str, probabilities: Floats, labels: Labels) 
         name: What is calibrated.
         probabilities: At temperature 1, [rows, classes].
         labels: True classes, [rows].
+        temperature: One that is known already; None to fit it.
 
     Returns:
         The temperature.
     """
-    temperature = fit_temperature(probabilities, labels)
+    temperature = fit_temperature(probabilities, labels) if temperature is None else temperature
     noted = json.loads(run.calibration_path.read_text(encoding="utf-8")) if run.calibration_path.is_file() else {}
     noted[name] = {
         "temperature": temperature,

@@ -181,7 +181,7 @@ def compile_model(model: Any, schedule: Schedule, steps_per_epoch: int) -> None:
         schedule: The numbers.
         steps_per_epoch: Batches in an epoch.
     """
-    steps = schedule.epochs * steps_per_epoch
+    steps = schedule.epochs_of(steps_per_epoch) * steps_per_epoch
     warmup_steps = min(round(schedule.warmup_epochs * steps_per_epoch), steps - 1)
     learning_rate = keras.optimizers.schedules.CosineDecay(
         # The warm-up starts here; exactly zero would make the first step of a run of one step do nothing.
@@ -238,15 +238,16 @@ def fit_model(
         FloatingPointError: The loss is no longer a number.
     """
     compile_model(model, schedule, len(batches))
+    epochs = schedule.epochs_of(len(batches))
     checkpoint = EpochCheckpoint(checkpoints, batches, schedule.patience, on_average)
     checkpoint.restore(model)
-    if not checkpoint.has_finished(schedule.epochs):
+    if not checkpoint.has_finished(epochs):
         model.fit(
             batches,
             validation_data=validation,
             validation_batch_size=256,
             initial_epoch=len(checkpoint.history),
-            epochs=schedule.epochs,
+            epochs=epochs,
             shuffle=False,
             callbacks=[
                 checkpoint,

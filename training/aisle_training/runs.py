@@ -13,7 +13,7 @@
         familiarity.npz                what products of each class look like, see `confidence/familiarity.py`
         decisions.json                 thresholds of each classifier, see `confidence/rules.py`
         training.json                  seconds that each classifier took
-        history/title_classifier.csv   one line an epoch, for each classifier
+        history/title_classifier.csv   one line an epoch, for each classifier; late fusion has one line
         logs/                          for TensorBoard
         checkpoints/                   what a resumed run goes on from; removed when the run is complete
         evaluation.json                figures on the test split, see `evaluation/evaluation.py`
@@ -182,12 +182,8 @@ class RunFolder:
         # their classes with Keras, which then finds them by name.
         import keras
 
-        from aisle_training.models import (  # noqa: F401
-            attribute_classifier,
-            fusion_classifier,
-            image_classifier,
-            title_classifier,
-        )
+        from aisle_training.models import attribute_classifier, image_classifier, title_classifier  # noqa: F401
+        from aisle_training.models.fusion import kinds  # noqa: F401
 
         return keras.saving.load_model(path, compile=False)
 

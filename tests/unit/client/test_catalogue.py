@@ -95,6 +95,16 @@ def test_a_row_for_each_product(run):
     assert run.progress == Progress(done=3, errors=0, skipped=0)
 
 
+def test_other_columns_go_to_a_model_that_takes_them(run, fake):
+    """A column named like a text that the model takes is sent, and a foreign byte in any other column harms nobody."""
+    fake.inputs = ["TITLE", "DESCRIPTION"]
+    rows = run(b"id,title,description,price\n7,,Blue shirts,\xff\n8,Steel watches,,2\n9,,\xff,3\n10,,,4\n")
+    assert [row["used"] for row in rows] == ["description", "title", "", ""]
+    assert rows[0]["category"] == "Apparel > Topwear > Shirts"
+    assert "the description is not text" in rows[2]["error"]
+    assert "neither a title nor a description was given" in rows[3]["error"]
+
+
 def test_alternatives(run):
     """With more categories asked for, each has two columns of its own."""
     (row,) = run("id,title\n1,shirts\n", top_k=3)

@@ -341,3 +341,42 @@ def test_a_client_that_was_lent_stays_open(fake):
         categorizer.categorize("shirts")
     assert not transport.is_closed
     assert repr(categorizer) == "Categorizer('127.0.0.1:8001', model='product_categorizer')"
+
+
+def test_a_shop_of_titles_is_sent_titles(make_categorizer, fake):
+    """A model that takes TITLE alone is sent the title alone, and the answer says that it was all that was used."""
+    fake.inputs = ["TITLE"]
+    categorizer = make_categorizer()
+    answer = categorizer.categorize("blue shirts", b"\x01", texts={"brand": "Alder"})
+    assert answer.used == ("title",)
+    assert _inputs(fake.requests[-1]) == {"TITLE": [1, 1]}
+    with pytest.raises(MissingInputError, match="no title was given, and product_categorizer takes nothing else"):
+        categorizer.categorize(image=b"\x01")
+    outcomes = categorizer.categorize_batch([Product("shirts"), Product(image=b"\x01")])
+    assert [type(outcome.error) for outcome in outcomes] == [type(None), MissingInputError]
+    assert len(fake.requests) == 2
+
+
+def test_further_texts_are_sent_to_a_model_that_takes_them(make_categorizer, fake):
+    """A description goes to a model with such an input, alone or with others, in any case of its name; another text does not."""
+    fake.inputs = ["DESCRIPTION", "TITLE"]
+    categorizer = make_categorizer()
+    answer = categorizer.categorize("a gift", texts={"Description": "for shirts", "price": "\udcff"})
+    assert answer.used == ("title", "description")
+    assert _inputs(fake.requests[-1]) == {"TITLE": [1, 1], "DESCRIPTION": [1, 1]}
+    outcomes = categorizer.categorize_batch(
+        [Product(texts={"description": "watches"}), Product("shirts"), Product(texts={"description": 3}), Product(" ")]
+    )
+    assert [outcome.categorization and outcome.categorization.used for outcome in outcomes] == [
+        *(("description",), ("title",)),
+        *(None, None),
+    ]
+    assert "a description came as int; expected str" in str(outcomes[2].error)
+    assert "neither a title nor" in str(outcomes[3].error)
+
+
+def test_a_server_that_hides_its_configuration_is_sent_what_is_usual(make_categorizer, fake):
+    """Where the model's inputs are not told, title and picture are sent, and other texts are not."""
+    fake.config_refusal = Refusal(grpc.StatusCode.PERMISSION_DENIED, "not for you")
+    answer = make_categorizer().categorize("shirts", b"\x01", texts={"description": "red"})
+    assert answer.used == ("title", "image")

@@ -110,7 +110,7 @@ def test_nothing_from_outside_becomes_markup(html):
 @pytest.mark.parametrize(
     ("error", "title", "text"),
     [
-        (MissingInputError("..."), "Nothing to judge by", "a title, or both"),
+        (MissingInputError("no title was given"), "Nothing to judge by", "No title was given."),
         (InvalidInputError("the title is not text"), "cannot be sent", "the title is not text"),
         (PictureError("0 bytes"), "picture cannot be read", "0 bytes"),
         (ServerUnreachableError("failed to connect"), "The server is away", ADDRESS),

@@ -91,3 +91,28 @@ def test_the_drawings_are_fresh(tmp_path):
             difference = np.abs(np.asarray(new, np.int16) - np.asarray(old, np.int16))
         # Another Pillow smooths a little differently; another drawing differs a lot.
         assert difference.mean() < 1.0, drawn.name
+
+
+@pytest.mark.parametrize(
+    ("inputs", "shown"),
+    [
+        (["IMAGE", "TITLE"], [True, True, False, True]),
+        (["TITLE"], [False, True, False, False]),
+        (["TITLE", "IMAGE", "DESCRIPTION"], [True, True, True, True]),
+    ],
+)
+def test_the_page_shows_what_the_model_takes(inputs, shown):
+    """Picture, title, description and examples are shown as far as the model takes them."""
+    fake = FakeTriton()
+    fake.inputs = inputs
+    categorizer = Categorizer(InferenceClient(ClientOptions(), transport=FakeTransport(fake)))
+
+    async def build():
+        return build_page(categorizer)
+
+    page = asyncio.run(build())
+    (fit,) = (function.fn for function in page.fns.values() if function.name == "fit_to_model")
+    assert [update["visible"] for update in fit()] == shown
+    html, plain = _endpoint(page, "categorize")(None, "shirts")
+    assert plain["used"] == ["title"]
+    assert "Judged by the title" in html

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from aisle_training.recipes.recipe import Recipe
+from aisle_training.recipes.recipe import FUSION_KINDS, FusionRecipe, Recipe, Schedule
 from aisle_training.recipes.registry import RECIPE_MODULES, load_recipe
 
 
@@ -27,7 +27,7 @@ def test_epochs_are_set_for_all_networks():
 
 def test_unknown_recipe_is_told_which_there_are():
     """A misspelt recipe is answered with the names that there are."""
-    with pytest.raises(ValueError, match="unknown recipe 'fashoin', expected one of fashion, .*tiny"):
+    with pytest.raises(ValueError, match="unknown recipe 'fashoin', expected one of fashion, .*, shop, .*tiny"):
         load_recipe("fashoin")
 
 
@@ -75,6 +75,30 @@ def test_pictures_have_one_name():
     for name, kind in (("image", "title"), ("photo", "image")):
         with pytest.raises(ValueError, match="images are named 'image'"):
             dataclasses.replace(recipe, modalities={name: recipe.modalities[kind]})
+
+
+def test_a_large_catalogue_is_gone_through_fewer_times():
+    """`max_steps` bounds the epochs, of which there is always one; without it, or on a small catalogue, all are done."""
+    bounded = Schedule(epochs=30, max_steps=3000)
+    assert [bounded.epochs_of(steps) for steps in (10, 100, 101, 547, 5000)] == [30, 30, 29, 5, 1]
+    assert Schedule(epochs=30).epochs_of(5000) == 30
+
+
+def test_fashion_has_each_kind_of_fusion():
+    """The recipe `fashion` has a variant for each other kind of fusion, and differs from it in nothing else."""
+    fashion = load_recipe("fashion")
+    for kind in set(FUSION_KINDS) - {fashion.fusion.kind}:
+        variant = load_recipe(f"fashion_{kind}")
+        assert variant.fusion.kind == kind
+        assert dataclasses.replace(variant, name="fashion", fusion=fashion.fusion) == fashion
+
+
+def test_unknown_kind_of_fusion_is_refused():
+    """A recipe with a misspelt kind of fusion is told which there are, before anything is trained."""
+    with pytest.raises(
+        ValueError, match="unknown kind of fusion 'early', expected one of late, residual, concatenation"
+    ):
+        FusionRecipe(kind="early")
 
 
 def test_preset_is_for_bert_alone():

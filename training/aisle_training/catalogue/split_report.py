@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aisle_training.catalogue.catalogue import Product
-from aisle_training.catalogue.classes import select_classes
+from aisle_training.catalogue.classes import has_anything, has_picture, select_classes
 from aisle_training.catalogue.splits import SPLIT_NAMES
 
 
@@ -34,20 +34,20 @@ class SplitShare:
     deviating: tuple[str, ...] | None
 
 
-def measure_split(
-    products: Sequence[Product], split_by_id: Mapping[str, str], minimum_pictures: int
-) -> list[SplitShare]:
+def measure_split(products: Sequence[Product], split_by_id: Mapping[str, str], minimum: int) -> list[SplitShare]:
     """Measure a split.
 
     Args:
         products: A whole catalogue.
         split_by_id: Product id -> one of `SPLIT_NAMES`, for all of them.
-        minimum_pictures: Categories with at least so many pictures are the classes by which stratification is judged.
+        minimum: Categories with at least so many pictures, or products in a catalogue without pictures, are the classes by
+            which stratification is judged.
 
     Returns:
         One share for each of `SPLIT_NAMES`.
     """
-    classes = select_classes(products, minimum_pictures)
+    is_counted = has_picture if any(map(has_picture, products)) else has_anything
+    classes = select_classes(products, minimum, is_counted)
     total = Counter(product.category for product in products)
     shares = []
     for name in SPLIT_NAMES:

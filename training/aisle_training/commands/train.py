@@ -35,6 +35,11 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @click.option("--modalities", help="Which of the recipe's to train, such as: title  or: image,title  [default: all]")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs for each network, instead of the recipe's.")
+@click.option(
+    "--minimum-products",
+    type=click.IntRange(min=2),
+    help="Learn the categories that have so many products, instead of the recipe's number.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Of all that is drawn, instead of the recipe's.")
 @click.option(
     "--features",
@@ -52,11 +57,14 @@ def train(
     preset: str | None,
     modalities: str | None,
     epochs: int | None,
+    minimum_products: int | None,
     seed: int | None,
     features_folder: Path | None,
     resume: bool,
 ) -> None:
-    """Train the classifiers of RECIPE on a catalogue, such as "fashion", "torob" or "tiny"; any other name lists all.
+    """Train the classifiers of RECIPE on a catalogue.
+
+    RECIPE is "shop" for a catalogue of your own, or such as "fashion", "torob" or "tiny"; any other name lists all.
 
     What no product of the catalogue has is left out, with its classifier; from one modality nothing is fused.
     The run folder keeps the classifiers, their tokenizer, labels and calibration, the recipe and the split, a history
@@ -83,6 +91,8 @@ def train(
             raise click.BadParameter(str(error), param_hint="--modalities") from error
     if epochs is not None:
         numbers = numbers.with_epochs(epochs)
+    if minimum_products is not None:
+        numbers = dataclasses.replace(numbers, minimum_products=minimum_products)
     if seed is not None:
         numbers = dataclasses.replace(numbers, seed=seed)
 

@@ -177,7 +177,8 @@ class Encoder(ABC):
 
         Returns:
             A Keras model from `array_name` to a dictionary of `EMBEDDING` and `PROBABILITIES`, with a layer "logits" over
-            the embedding, `logits_model()` (or see `parts`), `set_temperature()` and `embedding_size`.
+            the embedding, `logits_model()` (or see `parts`), `set_temperature()`, `temperature_softmax` and
+            `embedding_size`.
         """
 
     @abstractmethod

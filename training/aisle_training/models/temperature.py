@@ -53,8 +53,7 @@ class PresenceTemperatureSoftmax(keras.layers.Layer):  # type: ignore[misc]
             Probabilities [rows, classes].
         """
         logits, *flags = inputs
-        number = sum(ops.where(flag > 0.5, mask_number([place]), 0) for place, flag in enumerate(flags))
-        return ops.softmax(logits / ops.take(self.temperatures, number), axis=-1)
+        return ops.softmax(logits / ops.take(self.temperatures, presence_number(flags)), axis=-1)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Give the shape of the logits, which is that of the probabilities."""
@@ -64,3 +63,8 @@ class PresenceTemperatureSoftmax(keras.layers.Layer):  # type: ignore[misc]
 def mask_number(places: Iterable[int]) -> int:
     """Number a set of inputs, given by their places from 0: each set has its own number."""
     return sum(1 << place for place in places)
+
+
+def presence_number(flags: Sequence[Any]) -> Any:
+    """Number the set of inputs of each row, int32 [rows, 1], from the flags [rows, 1] of each input; see `mask_number`."""
+    return sum(ops.where(flag > 0.5, mask_number([place]), 0) for place, flag in enumerate(flags))

@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Final
 
 # The name of the classifier over all modalities.
 FUSION: Final = "fusion_classifier"
+# What it can be, see `models/fusion/`.
+FUSION_KINDS: Final = ("late", "residual", "concatenation", "gated")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Schedule:
         ema_momentum: Share of the old in a running average of the weights, renewed at each step; the average is what is
             validated, kept and exported. 0 for none. It begins at the first step's weights, so 0.999 takes some 3,000
             steps to forget them.
+        max_steps: Steps of training, at most, in whole epochs but never less than one: a large catalogue is gone through
+            fewer times. 0 for no such bound.
     """
 
     epochs: int
@@ -42,6 +46,11 @@ class Schedule:
     label_smoothing: float = 0.0
     patience: int = 3
     ema_momentum: float = 0.0
+    max_steps: int = 0
+
+    def epochs_of(self, steps: int) -> int:
+        """Say how many epochs of so many steps there are, at most."""
+        return max(1, min(self.epochs, self.max_steps // steps)) if self.max_steps else self.epochs
 
 
 @dataclass(frozen=True)
@@ -178,19 +187,28 @@ class AttributeRecipe(ModalityRecipe):
 
 @dataclass(frozen=True)
 class FusionRecipe:
-    """The fusion classifier, which is trained where there are two modalities or more.
+    """The fusion classifier, which is made where there are two modalities or more.
 
     Attributes:
-        schedule: How it is trained.
+        schedule: How it is trained; "late" is not trained, and has no use for this nor for what follows `kind`.
+        kind: One of `FUSION_KINDS`.
         hidden_size: Units of the hidden layer.
         dropout: Fraction dropped in training before each layer.
         missing: Fraction of the rows that are trained without some of what they have, never without all.
+
+    Raises:
+        ValueError: There is no such kind.
     """
 
-    schedule: Schedule
+    schedule: Schedule = Schedule(epochs=6, batch_size=256, learning_rate=3e-4, weight_decay=0.02)
+    kind: str = "late"
     hidden_size: int = 256
     dropout: float = 0.4
     missing: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.kind not in FUSION_KINDS:
+            raise ValueError(f"unknown kind of fusion {self.kind!r}, expected one of {', '.join(FUSION_KINDS)}")
 
 
 @dataclass(frozen=True)

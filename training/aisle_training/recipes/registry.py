@@ -10,6 +10,9 @@ from aisle_training.recipes.recipe import Recipe
 # The module of each, and behind a colon its name there where it is not `RECIPE`.
 RECIPE_MODULES: Final = {
     "fashion": "aisle_training.recipes.fashion",
+    "fashion_concatenation": "aisle_training.recipes.fashion:CONCATENATION",
+    "fashion_gated": "aisle_training.recipes.fashion:GATED",
+    "fashion_residual": "aisle_training.recipes.fashion:RESIDUAL",
     "pictures_convnet": "aisle_training.recipes.pictures:CONVNET",
     "pictures_efficientnet_v2_b0": "aisle_training.recipes.pictures:EFFICIENTNET_V2_B0",
     "pictures_frozen_inception_v3": "aisle_training.recipes.pictures:FROZEN_INCEPTION_V3",
@@ -18,6 +21,7 @@ RECIPE_MODULES: Final = {
     "pictures_half_frozen_mobilenet_v2": "aisle_training.recipes.pictures:HALF_FROZEN_MOBILENET_V2",
     "pictures_mobilenet_v2": "aisle_training.recipes.pictures:MOBILENET_V2",
     "pictures_mobilenet_v3_small": "aisle_training.recipes.pictures:MOBILENET_V3_SMALL",
+    "shop": "aisle_training.recipes.shop",
     "tiny": "aisle_training.recipes.tiny",
     "titles_bag": "aisle_training.recipes.titles:BAG",
     "titles_bert": "aisle_training.recipes.titles:BERT",

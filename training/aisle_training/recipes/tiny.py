@@ -29,5 +29,7 @@ RECIPE = Recipe(
             token_dropout=0.0,
         ),
     },
-    fusion=FusionRecipe(schedule=Schedule(epochs=2, batch_size=8, learning_rate=1e-2), hidden_size=32, dropout=0.1),
+    fusion=FusionRecipe(
+        schedule=Schedule(epochs=2, batch_size=8, learning_rate=1e-2), kind="residual", hidden_size=32, dropout=0.1
+    ),
 )

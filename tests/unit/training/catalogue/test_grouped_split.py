@@ -73,7 +73,7 @@ def test_duplicates_keep_their_proportion() -> None:
     products = [Product(p.id, f"{p.title} {p.category[1]}", p.category, None) for p in products]
     repeated = {title for title, n in Counter(p.title for p in products).items() if n > 1}
     split_by_id = split_products(products, {}, validation=0.1, test=0.2, seed=0)
-    for share in measure_split(products, split_by_id, minimum_pictures=0):
+    for share in measure_split(products, split_by_id, minimum=0):
         assert abs(share.fraction - FRACTIONS[share.name]) < 0.01
         assert share.deviation < 0.01
         members = [p for p in products if split_by_id[p.id] == share.name]
@@ -133,10 +133,18 @@ def test_report() -> None:
     picture = Path("/mug.jpg")
     products = [Product(str(n), "", ("Mugs",) if n < 4 else ("Cups",), picture if n < 5 else None) for n in range(8)]
     split_by_id = dict(zip("01234567", ["train"] * 4 + ["train", "test", "test", "validation"], strict=True))
-    train, validation, test = measure_split(products, split_by_id, minimum_pictures=2)
+    train, validation, test = measure_split(products, split_by_id, minimum=2)
     assert (train.products, train.pictures, train.categories, train.fraction) == (5, 5, 2, 0.625)
     assert (train.deviation, train.deviating) == (0.375, ("Mugs",))
     assert (validation.products, validation.pictures, validation.categories) == (1, 0, 1)
     assert (test.name, test.deviation) == ("test", 0.25)
     assert [share.name for share in (train, validation, test)] == list(SPLIT_NAMES)
-    assert {share.deviating for share in measure_split(products, split_by_id, minimum_pictures=99)} == {None}
+    assert {share.deviating for share in measure_split(products, split_by_id, minimum=99)} == {None}
+
+
+def test_report_without_pictures() -> None:
+    """In a catalogue without pictures, categories are judged that have enough products."""
+    products = [Product(str(n), f"Mug {n}", ("Mugs",) if n < 5 else ("Cups",), None) for n in range(8)]
+    split_by_id = {product.id: "train" if product.id < "4" else "test" for product in products}
+    train, _, _ = measure_split(products, split_by_id, minimum=4)
+    assert (train.deviating, train.deviation) == (("Mugs",), pytest.approx(0.3))

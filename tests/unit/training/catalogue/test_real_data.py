@@ -42,7 +42,7 @@ def test_fashion_catalogue(tmp_path: Path) -> None:
     assert report.duplicates.conflicts
 
     split_by_id = split_products(products, pixel_hashes, validation=0.1, test=0.2, seed=0)
-    for share in measure_split(products, split_by_id, minimum_pictures=100):
+    for share in measure_split(products, split_by_id, minimum=100):
         assert abs(share.fraction - {"train": 0.7, "validation": 0.1, "test": 0.2}[share.name]) < 0.005
         assert share.deviation < 0.05
     splits_by_key: dict[str, set[str]] = {}

@@ -9,7 +9,7 @@ from aisle_training.categories.added import read_added, write_added
 from aisle_training.categories.prototypes import Examples, PrototypeWeights, fit_prototypes
 from aisle_training.fusion_training import FusionRows
 from aisle_training.models.extended_classifier import extend_classifier
-from aisle_training.models.fusion_classifier import FusionClassifier
+from aisle_training.models.fusion.residual import ResidualFusion
 from tests.support.untrained_run import LABELS, write_untrained_run
 
 SIZES = {"image": 12, "title": 8}
@@ -74,7 +74,7 @@ def _fusion_inputs(present: dict[str, bool], rows: dict[str, np.ndarray]) -> dic
 @pytest.mark.parametrize("names", [("image",), ("title",), ("image", "title")])
 def test_the_graph_computes_the_same_odds(weights: PrototypeWeights, names: tuple[str, ...]):
     """The extended fusion classifier has the odds that were fitted, whatever stands in the embedding of a missing input."""
-    model = FusionClassifier(4, SIZES, hidden_size=8)
+    model = ResidualFusion(4, SIZES, hidden_size=8)
     extended = extend_classifier(model, weights, None)
     rows = _rows(4, 10, 3)
     inputs = _fusion_inputs({name: name in names for name in SIZES}, rows)

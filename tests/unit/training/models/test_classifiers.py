@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import pytest
 
-from aisle_training.models.fusion_classifier import FusionClassifier
 from aisle_training.models.image_classifier import ImageClassifier
 from aisle_training.models.title_classifier import TitleClassifier
 from aisle_training.runs import RunFolder
@@ -182,65 +181,3 @@ def test_unknown_title_network_is_refused():
     """A recipe with a misspelt title network is told which there are."""
     with pytest.raises(ValueError, match="unknown title network 'gru', expected one of subwords, bag, lstm, conv_bil"):
         TitleClassifier(CLASSES, vocabulary_size=50, length=12, network="gru")
-
-
-@pytest.mark.parametrize("missing", ["IMAGE", "TITLE"])
-def test_missing_embedding_has_no_influence(missing: str, generator: np.random.Generator):
-    """With its flag at 0, whatever stands in an embedding leaves the probabilities as they are, NaN included."""
-    model = FusionClassifier(CLASSES, {"title": 4, "image": 6}, hidden_size=8)
-    # Trained values: at the start the layers that follow are too plain to tell a leak from none.
-    model.set_weights([generator.normal(1.0, 0.1, weight.shape) for weight in model.get_weights()])
-    inputs = {
-        "IMAGE_EMBEDDING": generator.normal(size=(3, 6)).astype(np.float32),
-        "TITLE_EMBEDDING": generator.normal(size=(3, 4)).astype(np.float32),
-        "IMAGE_PRESENT": np.ones((3, 1), dtype=np.float32),
-        "TITLE_PRESENT": np.ones((3, 1), dtype=np.float32),
-    }
-    both = model.predict(inputs, verbose=0)["PROBABILITIES"]
-    inputs[f"{missing}_PRESENT"] = np.zeros((3, 1), dtype=np.float32)
-    one = model.predict(inputs, verbose=0)["PROBABILITIES"]
-    assert not np.allclose(one, both)
-    inputs[f"{missing}_EMBEDDING"] = np.full_like(inputs[f"{missing}_EMBEDDING"], np.nan)
-    np.testing.assert_array_equal(model.predict(inputs, verbose=0)["PROBABILITIES"], one)
-
-
-def test_fusion_temperature_is_set_for_its_inputs_alone(tmp_path: Path, generator: np.random.Generator):
-    """The temperature for a missing title changes rows without a title and no others, also after saving."""
-    model = FusionClassifier(CLASSES, {"title": 4, "image": 6}, hidden_size=8)
-    inputs = {
-        "IMAGE_EMBEDDING": generator.normal(size=(2, 6)).astype(np.float32),
-        "TITLE_EMBEDDING": generator.normal(size=(2, 4)).astype(np.float32),
-        "IMAGE_PRESENT": np.ones((2, 1), dtype=np.float32),
-        "TITLE_PRESENT": np.array([[1], [0]], dtype=np.float32),
-    }
-    before = model.predict(inputs, verbose=0)["PROBABILITIES"]
-    model.set_temperature(50.0, ["image"])
-    run = RunFolder(tmp_path)
-    run.save_classifier("fusion_classifier", model)
-    after = run.load_classifier("fusion_classifier").predict(inputs, verbose=0)["PROBABILITIES"]
-    np.testing.assert_allclose(after[0], before[0], rtol=1e-5)
-    np.testing.assert_allclose(after[1], 1 / CLASSES, atol=0.02)
-
-
-def test_fusion_starts_from_what_the_classifiers_know(generator: np.random.Generator):
-    """Untrained, fusion with one input missing is the other's classifier, and with both it multiplies their votes."""
-    image = ImageClassifier(CLASSES, picture_size=32, network="convnet", width=0.25)
-    title = TitleClassifier(CLASSES, vocabulary_size=50, length=12, token_size=8, filters=8, embedding_size=16)
-    fusion = FusionClassifier(CLASSES, {"image": image.embedding_size, "title": title.embedding_size}, hidden_size=8)
-    fusion.start_from({"image": image, "title": title})
-    of_image = image.predict(generator.integers(0, 256, (3, 32, 32, 3), dtype=np.uint8), verbose=0)
-    of_title = title.predict(generator.integers(1, 50, (3, 12), dtype=np.int32), verbose=0)
-    product = of_image["PROBABILITIES"] * of_title["PROBABILITIES"]
-    expected = {
-        (1, 0): of_image["PROBABILITIES"],
-        (0, 1): of_title["PROBABILITIES"],
-        (1, 1): product / product.sum(axis=1, keepdims=True),
-    }
-    for (image_present, title_present), probabilities in expected.items():
-        inputs = {
-            "IMAGE_EMBEDDING": of_image["EMBEDDING"],
-            "TITLE_EMBEDDING": of_title["EMBEDDING"],
-            "IMAGE_PRESENT": np.full((3, 1), image_present, dtype=np.float32),
-            "TITLE_PRESENT": np.full((3, 1), title_present, dtype=np.float32),
-        }
-        np.testing.assert_allclose(fusion.predict(inputs, verbose=0)["PROBABILITIES"], probabilities, rtol=1e-4)

@@ -24,7 +24,8 @@ import click
     default=100,
     show_default=True,
     type=click.IntRange(min=0),
-    help="Judge the proportions by categories with this many pictures. All products are split, whatever it says.",
+    help="Judge the proportions by categories with this many pictures, or products in a catalogue without pictures. "
+    "All products are split, whatever it says.",
 )
 def split(folder: Path, output: Path, validation: float, test: float, seed: int, min_class: int) -> None:
     """Part a catalogue into train, validation and test.
