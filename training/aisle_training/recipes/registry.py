@@ -10,6 +10,7 @@ from aisle_training.recipes.recipe import Recipe
 # The module of each, and behind a colon its name there where it is not `RECIPE`.
 RECIPE_MODULES: Final = {
     "fashion": "aisle_training.recipes.fashion",
+    "fashion_first": "aisle_training.recipes.fashion:FIRST",
     "pictures_convnet": "aisle_training.recipes.pictures:CONVNET",
     "pictures_efficientnet_v2_b0": "aisle_training.recipes.pictures:EFFICIENTNET_V2_B0",
     "pictures_frozen_inception_v3": "aisle_training.recipes.pictures:FROZEN_INCEPTION_V3",
