@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 AISLE_DATA ?= ../shared/data
 
-.PHONY: help demo test check format bench protos clean
+.PHONY: help demo test check format bench fuzz protos clean
 
 help:
 	@echo "make demo    serve the shipped models and open the page on them"
@@ -12,6 +12,7 @@ help:
 	@echo "make check   formatting, lint, types, import floors, generated code"
 	@echo "make format  format the code"
 	@echo "make bench   measure the server that serves the shipped models"
+	@echo "make fuzz    send a server mutated and random requests"
 	@echo "make protos  generate the protocol stubs again"
 
 $(BIN)/python:
@@ -46,6 +47,9 @@ format: $(VENV)/.dev-installed
 
 bench: $(VENV)/.dev-installed
 	$(BIN)/python benchmarks/load.py
+
+fuzz: $(VENV)/.dev-installed
+	$(BIN)/python -m tests.fuzz
 
 protos: $(VENV)/.dev-installed
 	$(BIN)/python protos/generate.py

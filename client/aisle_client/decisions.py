@@ -135,7 +135,8 @@ class DecisionPolicy:
         if thresholds is None:
             return None
         depth = len(thresholds.levels)
-        best = [_most_likely(categories, level) for level in range(1, depth + 1)]
+        # The last level is that of whole paths, also of a category that was added deeper than those that were learnt.
+        best = [_most_likely(categories, level) for level in (*range(1, depth), None)]
         is_sure = [
             threshold is not None and confidence >= threshold
             for (_, confidence), threshold in zip(best, thresholds.levels, strict=True)
@@ -229,7 +230,7 @@ def _nodes(entries: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], Node]:
     return nodes
 
 
-def _most_likely(categories: Sequence[Category], level: int) -> tuple[tuple[str, ...], float]:
+def _most_likely(categories: Sequence[Category], level: int | None) -> tuple[tuple[str, ...], float]:
     sums: dict[tuple[str, ...], float] = defaultdict(float)
     for category in categories:
         sums[category.path[:level]] += category.confidence

@@ -86,9 +86,10 @@ def _keepalive(name: str, field: str, text: str) -> Callable[[Any], Any]:
 @_flag("--log-format", ServerOptions, "Form of the log's lines.", kind=click.Choice(["default", "ISO8601"]))
 @click.option(
     "--trace-config",
-    metavar="SETTING=VALUE",
+    metavar="[MODE,]SETTING=VALUE",
     multiple=True,
-    help="level, rate, count, log-frequency or file of request traces; may be given more than once.",
+    help="Traces of requests: mode (triton or opentelemetry), level (TIMESTAMPS, TENSORS), rate, count; triton,file and "
+    "triton,log-frequency; opentelemetry,url, opentelemetry,resource=KEY=VALUE and opentelemetry,bsp_...; may be given more than once.",
 )
 @click.option("--allow-grpc", type=bool, default=True, show_default=True, help="Serve the inference protocol.")
 @_flag("--grpc-address", GrpcOptions, "Where gRPC listens; 0.0.0.0 opens it to the network.", field="address")
@@ -165,9 +166,10 @@ def _keepalive(name: str, field: str, text: str) -> Callable[[Any], Any]:
 @_flag("--metrics-port", MetricsOptions, "Port of metrics; 0 for any free one.", field="port")
 @click.option(
     "--metrics-config",
-    metavar="SETTING=true|false",
+    metavar="SETTING=VALUE",
     multiple=True,
-    help="counter_latencies or histogram_latencies, both true; may be given more than once.",
+    help="counter_latencies and histogram_latencies, both true; summary_latencies, false; "
+    "summary_quantiles=0.5:0.05,0.9:0.01,... (quantile:error); may be given more than once.",
 )
 @_flag("--allow-cpu-metrics", MetricsOptions, "Tell how busy processors and memory are.")
 @_flag("--allow-gpu-metrics", MetricsOptions, "Tell how busy GPUs are, where there are any.")
@@ -288,27 +290,49 @@ def _backend_config(texts: Sequence[str]) -> dict[str, dict[str, str]]:
 def _trace(texts: Sequence[str]) -> TraceValues:
     if not texts:
         return TraceValues()
-    from aisle_server.frontends.tracing import parse_trace_config
+    from aisle_server.frontends.trace_settings import parse_trace_config
+    from aisle_server.frontends.trace_spans import check_installed
 
-    return parse_trace_config(texts)
+    values = parse_trace_config(texts)
+    if values.mode == "opentelemetry":
+        check_installed()
+    return values
 
 
 def _metrics_config(texts: Sequence[str]) -> MetricsConfig:
     settings: dict[str, bool] = {}
-    known = [each.name for each in dataclasses.fields(MetricsConfig)]
+    quantiles = MetricsConfig().summary_quantiles
+    known = ("counter_latencies", "histogram_latencies", "summary_latencies")
     for text in texts:
         name, _, value = text.partition("=")
-        if name == "summary_latencies" and value == "false":
-            continue
-        if name.startswith("summary_"):
+        if name == "summary_quantiles":
+            quantiles = _quantiles(text, value)
+        elif name in known and value in ("true", "false"):
+            settings[name] = value == "true"
+        else:
             raise ValueError(
-                f"--metrics-config is '{text}'; summaries are not offered, for they cannot be added up over servers: "
-                "histogram_latencies gives the histograms, of which Prometheus' histogram_quantile makes quantiles"
+                f"--metrics-config is '{text}'; expected {', '.join(known)}, =true or =false, "
+                "or summary_quantiles=<quantile>:<error>[,...]"
             )
-        if name not in known or value not in ("true", "false"):
-            raise ValueError(f"--metrics-config is '{text}'; expected {' or '.join(known)}, =true or =false")
-        settings[name] = value == "true"
-    return MetricsConfig(**settings)
+    return MetricsConfig(**settings, summary_quantiles=quantiles)
+
+
+def _quantiles(text: str, pairs: str) -> tuple[float, ...]:
+    """Return the quantiles; the errors that Triton's users add are read, and met or not by the error of all: one per cent of the value."""
+    quantiles: list[float] = []
+    for pair in pairs.split(","):
+        quantile, _, error = pair.partition(":")
+        try:
+            is_right = 0 < float(quantile) < 1 and 0 <= float(error) < 1 and float(quantile) not in quantiles
+        except ValueError:
+            is_right = False
+        if not is_right:
+            raise ValueError(
+                f"--metrics-config is '{text}'; expected summary_quantiles=<quantile>:<error>[,...], "
+                "such as 0.5:0.05,0.99:0.001, each quantile once and between 0 and 1"
+            )
+        quantiles.append(float(quantile))
+    return tuple(quantiles)
 
 
 def _restrictions(flag: str, texts: Sequence[str]) -> tuple[Restriction, ...]:

@@ -32,10 +32,12 @@ from aisle_server.frontends.log_settings import LogSettings, LogValues
 from aisle_server.frontends.metrics import render_metrics
 from aisle_server.frontends.model_metrics import render_model_metrics
 from aisle_server.frontends.shared_memory import SharedMemoryRegions
-from aisle_server.frontends.tracing import Tracer
+from aisle_server.frontends.trace_file import TraceFile
+from aisle_server.frontends.trace_spans import TraceSpans
+from aisle_server.frontends.tracing import Tracer, TraceSink
 from aisle_server.inference_server import InferenceServer, ModelControl
 from aisle_server.instance_group import ModelCalls, visible_gpus
-from aisle_server.options import GrpcOptions, HttpOptions, MetricsOptions, ServerOptions
+from aisle_server.options import GrpcOptions, HttpOptions, MetricsOptions, ServerOptions, TraceValues
 from aisle_server.repository.description import ReadingRules
 from aisle_server.repository.lifecycle import ModelRepository
 from aisle_server.repository.loader import VersionLoader
@@ -72,7 +74,7 @@ async def serve(options: ServerOptions) -> int:
     log = configure_logging(options)
     if not ALLOCATOR_VARIABLES & os.environ.keys():
         limit_kept_memory()
-    tracer = Tracer(options.trace)
+    tracer = Tracer(options.trace, _trace_sink(options.trace))
     told_to_stop = _listen_to_signals()
     model_metrics = MetricFamilies()
     repository = _build_repository(options, model_metrics)
@@ -90,7 +92,7 @@ async def serve(options: ServerOptions) -> int:
         return 1
     finally:
         await _stop(server, started, options.exit_timeout_secs)
-        tracer.close()
+        await asyncio.to_thread(tracer.close)
 
 
 def _build_repository(options: ServerOptions, model_metrics: MetricFamilies) -> ModelRepository:
@@ -113,6 +115,7 @@ def _build_repository(options: ServerOptions, model_metrics: MetricFamilies) -> 
         model_caller=model_calls,
         metrics=model_metrics,
         response_cache=ResponseCache(options.response_cache_bytes) if options.response_cache_bytes else None,
+        keeps_latencies=options.metrics is not None and options.metrics.config.summary_latencies,
     )
     repository = ModelRepository(
         options.model_repositories,
@@ -248,6 +251,12 @@ def _version() -> str:
         return version("aisle")
     except PackageNotFoundError:  # run from a checkout that is not installed
         return "0"
+
+
+def _trace_sink(values: TraceValues) -> TraceSink | None:
+    if values.mode == "opentelemetry":
+        return TraceSpans(values.spans)
+    return TraceFile(values.file) if values.file else None
 
 
 def _listen_to_signals() -> asyncio.Event:

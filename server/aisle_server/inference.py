@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -61,6 +62,112 @@ class Cancellation:
         self.is_requested = True
 
 
+class Trace:
+    """What one model did with one request, and when; kept for a caller whose request is traced. The event loop alone writes it.
+
+    It is over when everybody who held it has let go, for a decoupled model may still execute when its last response has come.
+
+    Attributes:
+        id: Counted over all traces of the server, from 1.
+        parent_id: Of the trace of the ensemble that this request is a step of; 0 for a caller's.
+        request: As the model got it; None until it did.
+        model_version: Which version of the model was asked.
+        events: Names, and monotonic times in nanoseconds, in no order.
+        tensors: Activity and tensor, when tensors are traced.
+        children: Of the steps, for an ensemble.
+    """
+
+    __slots__ = (
+        "_holders",
+        "_new_id",
+        "_when_over",
+        "children",
+        "events",
+        "has_tensors",
+        "id",
+        "model_version",
+        "parent_id",
+        "request",
+        "tensors",
+    )
+
+    def __init__(
+        self,
+        new_id: Callable[[], int],
+        *,
+        parent_id: int = 0,
+        has_tensors: bool = False,
+        when_over: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin a trace, held by whoever begins it.
+
+        Args:
+            new_id: Counts traces.
+            parent_id: Of the trace that this is a part of.
+            has_tensors: Keep the tensors too.
+            when_over: Called once, when nobody holds it any more.
+        """
+        self.id = new_id()
+        self.parent_id = parent_id
+        self.has_tensors = has_tensors
+        self.request: InferenceRequest | None = None
+        self.model_version = 0
+        self.events: list[tuple[str, int]] = []
+        self.tensors: list[tuple[str, Tensor]] = []
+        self.children: list[Trace] = []
+        self._new_id = new_id
+        self._when_over = when_over
+        self._holders = 1
+
+    def child(self) -> Trace:
+        """Begin the trace of a step."""
+        trace = Trace(self._new_id, parent_id=self.id, has_tensors=self.has_tensors)
+        self.children.append(trace)
+        return trace
+
+    def begin(self, request: InferenceRequest, model_version: int) -> None:
+        """Note that a model has got the request."""
+        self.request, self.model_version = request, model_version
+        self.add("REQUEST_START")
+        if self.has_tensors:
+            self.tensors += [("TENSOR_QUEUE_INPUT", tensor) for tensor in request.inputs.values()]
+
+    def add(self, name: str, ns: int | None = None) -> None:
+        """Note an event, of this moment unless another is given."""
+        self.events.append((name, time.monotonic_ns() if ns is None else ns))
+
+    def add_response(self, response: InferenceResponse) -> None:
+        """Note what the model answered."""
+        if self.has_tensors:
+            self.tensors += [("TENSOR_BACKEND_OUTPUT", tensor) for tensor in response.outputs]
+
+    def add_execution(self, start_ns: int, end_ns: int, times: ComputeTimes | None) -> None:
+        """Note when the batch of the request was executed.
+
+        Args:
+            start_ns: When an instance took it.
+            end_ns: When the instance was done with it.
+            times: Of its parts; None when it failed as a whole.
+        """
+        output_start_ns = end_ns - times.output_ns if times else end_ns
+        self.add("COMPUTE_START", start_ns)
+        self.add("COMPUTE_INPUT_END", start_ns + times.input_ns if times else end_ns)
+        self.add("COMPUTE_OUTPUT_START", output_start_ns)
+        self.add("COMPUTE_END", end_ns)
+
+    def hold(self) -> None:
+        """Say that there will be more."""
+        self._holders += 1
+
+    def let_go(self) -> None:
+        """Say that there will be no more; once for each hold, and for the beginning."""
+        self._holders -= 1
+        if not self._holders:
+            if self.request is not None:
+                self.add("REQUEST_END")
+            self._when_over()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class InferenceRequest:
     """One caller's request to run a model once.
@@ -80,6 +187,7 @@ class InferenceRequest:
         sequence_id: Of the sequence that it belongs to; 0 or empty for none.
         sequence_start: It is the first of its sequence.
         sequence_end: It is the last of its sequence.
+        trace: Where to note what is done with it; None for most requests.
     """
 
     model_name: str
@@ -96,6 +204,7 @@ class InferenceRequest:
     sequence_id: SequenceId = 0
     sequence_start: bool = False
     sequence_end: bool = False
+    trace: Trace | None = None
 
     def log_prefix(self) -> str:
         """The words Triton puts before a message about a request, such as `[request id: 7] `."""
@@ -131,7 +240,6 @@ class InferenceResponse:
         outputs: Those requested, in the order of the request, else of the model configuration. A python model may leave some out.
         parameters: Set by python models.
         times: Of the batch this request was part of.
-        timeline: Monotonic times, in nanoseconds, at which the request was queued and its batch begun; None for an ensemble's.
     """
 
     model_name: str
@@ -140,13 +248,10 @@ class InferenceResponse:
     outputs: tuple[Tensor, ...] = ()
     parameters: Mapping[str, ParameterValue] = field(default_factory=lambda: _NO_PARAMETERS)
     times: ComputeTimes = ComputeTimes()
-    timeline: tuple[int, int] | None = None
 
-    def timed(self, times: ComputeTimes, timeline: tuple[int, int] | None = None) -> InferenceResponse:
+    def timed(self, times: ComputeTimes) -> InferenceResponse:
         """Return the same response with the times of its batch."""
-        return InferenceResponse(
-            self.model_name, self.model_version, self.id, self.outputs, self.parameters, times, timeline
-        )
+        return InferenceResponse(self.model_name, self.model_version, self.id, self.outputs, self.parameters, times)
 
     def output(self, name: str) -> Tensor | None:
         """Return an output by name, None when it is absent."""

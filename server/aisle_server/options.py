@@ -206,10 +206,14 @@ class MetricsConfig:
     Attributes:
         counter_latencies: Sums of durations.
         histogram_latencies: Histograms of durations.
+        summary_latencies: Quantiles of the durations of the last minute.
+        summary_quantiles: Which quantiles; each above 0 and below 1.
     """
 
     counter_latencies: bool = True
     histogram_latencies: bool = True
+    summary_latencies: bool = False
+    summary_quantiles: tuple[float, ...] = (0.5, 0.9, 0.95, 0.99, 0.999)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,22 +233,45 @@ class MetricsOptions(HttpOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class TraceValues:
-    """Which requests are traced.
+class SpanExport:
+    """Where traces go with OpenTelemetry, and how. `bsp` is its batch span processor.
 
     Attributes:
-        level: OFF or TIMESTAMPS.
-        rate: One request in so many is traced.
-        count: How many more are traced; -1 for any number.
-        log_frequency: Write a file of its own after so many traces; 0 for one file, written when the server stops.
-        file: Where traces go.
+        url: Of the collector, for OTLP over HTTP.
+        resource: Attributes of who sends: pairs of key and value.
+        bsp_max_queue_size: Spans that may wait; more are dropped.
+        bsp_schedule_delay: Milliseconds from one export to the next.
+        bsp_max_export_batch_size: Spans that are exported at once.
     """
 
-    level: str = "OFF"
+    url: str = "http://localhost:4318/v1/traces"
+    resource: tuple[tuple[str, str], ...] = ()
+    bsp_max_queue_size: int = 2048
+    bsp_schedule_delay: int = 5000
+    bsp_max_export_batch_size: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class TraceValues:
+    """Which requests are traced, and where the traces go.
+
+    Attributes:
+        levels: TIMESTAMPS, TENSORS or both; none when nothing is traced.
+        rate: One request in so many is traced.
+        count: How many more are traced; -1 for any number.
+        mode: `triton` for a file, `opentelemetry` for a collector.
+        log_frequency: Of the file: write one of its own after so many traces; 0 for one file, written when the server stops.
+        file: Where traces go.
+        spans: Of the collector.
+    """
+
+    levels: tuple[str, ...] = ()
     rate: int = 1000
     count: int = -1
+    mode: Literal["triton", "opentelemetry"] = "triton"
     log_frequency: int = 0
     file: str = ""
+    spans: SpanExport = SpanExport()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,13 @@ from enum import Enum
 from itertools import accumulate
 
 from aisle_server.inference import ComputeTimes
+from aisle_server.latency_window import LatencySketch, LatencyWindow
 
 # Upper bounds of the duration histograms: 1-2.5-5 from 100 us to 10 s, which is where requests on CPUs and GPUs live.
 DURATION_BOUNDS_NS = (*(int(step * 10**power) for power in range(5, 10) for step in (1, 2.5, 5)), 10**10)
 
-
+# What is kept of the last minute; the words of Triton's names for it.
+LATENCIES = ("request", "queue", "compute_input", "compute_infer", "compute_output")
 # A model that streams a long text sends thousands of responses, and each number has a record of its own.
 MAX_RESPONSE_INDEX = 1023
 
@@ -150,7 +152,13 @@ class ModelStatistics:
     histograms), a snapshot is asked for once in seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_windows: bool = False) -> None:
+        """Open books.
+
+        Args:
+            has_windows: Keep the last minute, for quantiles; costs some 2 us a request.
+        """
+        self._windows = tuple(LatencyWindow() for _ in LATENCIES) if has_windows else None
         self._last_inference_ms = 0
         self._inference_count = 0
         self._execution_count = 0
@@ -186,13 +194,21 @@ class ModelStatistics:
         self._compute_infer.add(times.infer_ns)
         self._compute_output.add(times.output_ns)
         self._success_times.add(times)
+        if self._windows is not None:
+            durations = (request_ns, queue_ns, times.input_ns, times.infer_ns, times.output_ns)
+            for window, ns in zip(self._windows, durations, strict=True):
+                window.add(ns, now_ms)
 
-    def record_cache_hit(self, *, lookup_ns: int) -> None:
+    def record_cache_hit(self, *, lookup_ns: int, now_ms: int) -> None:
         """Book a request that was answered from the response cache.
 
         Args:
             lookup_ns: How long it was searched, which is all that the request took.
+            now_ms: Milliseconds since the epoch.
         """
+        if self._windows is not None:
+            for window, ns in zip(self._windows[:2], (lookup_ns, 0), strict=True):
+                window.add(ns, now_ms)
         self._request.add(lookup_ns)
         self._queue.add(0)
         self._cache_hit[0] += 1
@@ -240,6 +256,12 @@ class ModelStatistics:
             self._responses.append(_ResponseBook())
         if index < len(self._responses):
             self._responses[index].add(outcome, infer_ns, output_ns)
+
+    def latencies(self, now_ms: int) -> Mapping[str, LatencySketch]:
+        """Return how the parts of requests were spread in the last minute, by LATENCIES; none when that is not kept."""
+        if self._windows is None:
+            return {}
+        return {name: window.sketch(now_ms) for name, window in zip(LATENCIES, self._windows, strict=True)}
 
     def snapshot(self) -> StatisticsSnapshot:
         """Return the figures of this moment."""

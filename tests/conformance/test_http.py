@@ -226,3 +226,16 @@ def test_a_caller_who_leaves_frees_the_model(server: ServerProcess) -> None:
     status, _ = _post(server, "/v2/models/slow/infer", body)
     assert status == 200
     assert time.monotonic() - started_s < 2  # each of the eight takes 0.4 s
+
+
+@pytest.mark.parametrize("path", ["/nope", "/v2/models/identity/infer", "/v2/health/live"])
+def test_a_body_that_is_no_body_is_refused_without_a_trace(server: ServerProcess, path: str) -> None:
+    """Chunks without a length behind good headers: 400 and the end, whether or not an answer was under way, and nothing to mend."""
+    host, _, port = server.http.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(f"POST {path} HTTP/1.1\r\nHost: aisle\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert server.get("/v2/health/live")[0] == 200
+    assert not any("Traceback" in line or "Fatal error" in line for line in server.log)

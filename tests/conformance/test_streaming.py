@@ -12,7 +12,7 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from tests.support.server_process import ServerProcess
-from tests.support.triton_requests import ROW, row_input
+from tests.support.triton_requests import ROW, raw_request, refused, row_input
 
 
 @pytest.fixture
@@ -68,3 +68,14 @@ def test_a_caller_may_have_errors_end_the_stream(
     _, error = answers.get(timeout=10)
     assert error.status() == str(grpc.StatusCode.NOT_FOUND)
     assert error.message() == "Request for unknown model: 'nope' is not found"
+
+
+def test_an_error_that_ends_a_stream_waits_for_the_answer_before_it(server: ServerProcess) -> None:
+    """A good request right before a bad one: whichever of answer and end is ready first, the caller hears the status."""
+    stream = "/inference.GRPCInferenceService/ModelStreamInfer"
+    messages = [raw_request().SerializeToString(), raw_request("nope").SerializeToString()]
+    with grpc.insecure_channel(server.grpc) as channel:
+        for _ in range(20):
+            call = channel.stream_stream(stream)(iter(messages), metadata=[("triton_grpc_error", "true")], timeout=10)
+            with refused(grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'nope' is not found"):
+                list(call)

@@ -71,6 +71,27 @@ def _ask(server: ServerProcess, product: dict) -> np.ndarray:
         return client.infer("product_categorizer", inputs).outputs["CATEGORY"][0]
 
 
+def test_what_answers_are_decided_by_rides_along(trained: Trained, onnx_server: ServerProcess):
+    """What training fitted reaches the client through the repository: a decision, its familiarity, and the taxonomy's ids.
+
+    From a handful of validation products no threshold can be drawn, so nothing is answered automatically.
+    """
+    product = trained.products[0]
+    with Categorizer(onnx_server.grpc, precision=0.98) as categorizer:
+        answer = categorizer.categorize(title=product.title, image=product.picture)
+        policy = categorizer.policy()
+    assert policy.precisions == [0.95, 0.98]
+    assert set(policy.inputs) == {frozenset({"image", "title"}), frozenset({"image"}), frozenset({"title"})}
+    assert answer.decision.action in ("review", "abstain")
+    assert 0.0 <= answer.decision.familiarity <= 1.0
+    taxonomy = json.loads((trained.onnx / "product_categorizer" / "taxonomy.json").read_text(encoding="utf-8"))
+    assert {node.id for node in policy.nodes.values()} == {node["id"] for node in taxonomy["nodes"]}
+    figures = json.loads((trained.run / "confidence.json").read_text(encoding="utf-8"))
+    assert {each["level"] for each in figures["levels"]} == {1, 2}
+    assert {"Persian titles", "noise", "blank pictures"} <= {each["source"] for each in figures["out_of_class"]}
+    assert all(each["auto"] == 0.0 for each in figures["out_of_class"])
+
+
 def test_the_evaluation_has_its_rows(trained: Trained):
     """`aisle evaluate` prints a row for each way to ask, disturbed inputs and baselines among them, and writes them down."""
     written = json.loads((trained.run / "evaluation.json").read_text())

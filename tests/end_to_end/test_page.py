@@ -145,11 +145,11 @@ def test_decisions(tmp_path):
         browser.wait_for(".aisle-decision", "Somebody should look at this at 98% precision")
         assert browser.text(".aisle-path").split() == ["Apparel", "Topwear"]
         assert "Blue cotton shirts" in browser.wait_for(".aisle-review", "To review (1)")
+        browser.resize(360, 780)
         browser.type("#aisle-title textarea", " alien")
         browser.click("#aisle-ask")
         browser.wait_for(".aisle-decision", "Nothing useful is known")
         assert "Unlike the known products" in browser.wait_for(".aisle-review", "To review (2)")
-        browser.resize(360, 780)
         assert browser.run("return document.documentElement.scrollWidth") <= 360
         assert browser.errors() == []
 

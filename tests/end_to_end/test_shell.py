@@ -46,6 +46,30 @@ def test_a_product(aisle):
     assert lines[-1].startswith("from title, by product_categorizer version 1, in ")
 
 
+def test_decisions(aisle, fake, tmp_path):
+    """Where the model has thresholds the answer begins with what becomes of the product; --precision gives a catalogue columns."""
+    entry = {"familiarity": 0.04, "strange": 0.001}
+    thresholds = {"0.95": {"levels": [0.5, 0.5, 0.7], **entry}, "0.98": {"levels": [0.6, 0.7, 0.9], **entry}}
+    fake.parameters["decisions"] = json.dumps({"inputs": {"title": thresholds}})
+    told = [
+        aisle("categorize", "--title", title, *options).stdout.splitlines()[0]
+        for title, options in (("shirts", ()), ("shirts", ("--precision", "0.98")), ("alien shirts", ()))
+    ]
+    assert told == [
+        "auto: Apparel > Topwear > Shirts  70.9%  (precision 0.95)",
+        "review, proposed: Apparel > Topwear  85.9%  (precision 0.98)",
+        "abstain: nothing is sure enough  (precision 0.95)",
+    ]
+    (tmp_path / "catalogue.csv").write_text("id,title\n1,shirts\n")
+    done = aisle("categorize", tmp_path / "catalogue.csv", "-o", tmp_path / "out.csv", "--precision", "0.98")
+    assert done.returncode == 0, done.stderr
+    (row,) = csv.DictReader((tmp_path / "out.csv").read_text().splitlines())
+    assert (row["decision"], row["answer"], row["answer_confidence"]) == ("review", "Apparel > Topwear", "0.859375")
+    refused = aisle("categorize", "--title", "shirts", "--precision", "0.9")
+    assert refused.returncode == 1
+    assert "the model has thresholds for 0.95, 0.98" in refused.stderr
+
+
 def test_json(aisle, tmp_path):
     """With --json the answer is one line that a program reads."""
     (tmp_path / "a.jpg").write_bytes(b"\x03")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,8 @@ class FakeCall:
     deadline: int | None = None
     left: bool = False
     sent: list[Any] = field(default_factory=list)
+    arrived_ns: int = 0
+    trace_events: tuple[str, str] = ("GRPC_WAITREAD", "GRPC_SEND")
 
     def metadata(self) -> Mapping[str, str]:
         return self.sent_metadata
@@ -27,3 +29,6 @@ class FakeCall:
 
     async def send(self, message: Any) -> None:
         self.sent.append(message)
+
+    def when_sent(self, callback: Callable[[], None]) -> None:
+        callback()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -92,6 +93,7 @@ class FakeInferenceServer:
                 snapshot=self.books.snapshot(),
                 pending_request_count=self.pending,
                 load_duration_s=0.25,
+                latencies=self.books.latencies(time.time_ns() // 1_000_000),
             )
             for config in self.configs
             if name in ("", config.name)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from aisle_training.catalogue.catalogue import Product
+from aisle_training.confidence.familiarity import Familiarity
+from aisle_training.confidence.hierarchy import Hierarchy
+from aisle_training.confidence.rules import DecisionRules, Judged, rules_to_json
 from aisle_training.modalities.registry import create_encoders
 from aisle_training.models.fusion.kinds import build_fusion_classifier
 from aisle_training.recipes.tiny import RECIPE
@@ -44,4 +49,29 @@ def write_untrained_run(path: Path) -> RunFolder:
         else:
             model.set_temperature(0.7)
         run.save_classifier(f"{name}_classifier", model)
+    write_confidence(run, sizes)
     return run
+
+
+def write_confidence(run: RunFolder, sizes: Mapping[str, int]) -> None:
+    """Write familiarity and decision rules, fitted on drawn embeddings and answers.
+
+    Args:
+        run: Of any classes.
+        sizes: Of the embedding of each modality, by name.
+    """
+    random = np.random.default_rng(1)
+    classes, rows = len(run.labels()), 400
+    labels = random.integers(0, classes, rows).astype(np.int32)
+    present = np.ones(rows, np.bool_)
+    drawn = {name: (random.normal(0, 3, (rows, size)).astype(np.float32), present) for name, size in sizes.items()}
+    masks = [names for size in range(len(sizes), 0, -1) for names in combinations(sizes, size)]
+    familiarity = Familiarity.fit(drawn, labels, drawn, masks, classes)
+    familiarity.save(run.familiarity_path)
+    probabilities = random.dirichlet([0.05] * classes, rows)
+    probabilities[np.arange(rows), labels] += 9.0
+    judged = Judged(probabilities / probabilities.sum(axis=1, keepdims=True), labels, np.ones(rows))
+    by_model = {f"{name}_classifier": [(name,)] for name in sizes} | {"fusion_classifier": masks}
+    hierarchy = Hierarchy(run.labels())
+    rules = {model: DecisionRules.fit(dict.fromkeys(given, judged), hierarchy) for model, given in by_model.items()}
+    run.decisions_path.write_text(rules_to_json(rules), encoding="utf-8")

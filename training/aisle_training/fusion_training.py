@@ -18,7 +18,7 @@ from aisle_training.datasets import Flags, Floats, Labels
 from aisle_training.fitting import write_history
 from aisle_training.fusion_weights import fit_vote_weights
 from aisle_training.metrics import accuracy
-from aisle_training.models.fusion.kinds import TRAINED_KINDS, build_fusion_classifier
+from aisle_training.models.fusion.kinds import build_fusion_classifier
 from aisle_training.models.fusion.late import LateFusion
 from aisle_training.presence import list_presences, rows_with
 from aisle_training.recipes.recipe import FUSION, FusionRecipe
@@ -69,11 +69,6 @@ def embed_split(classifiers: Mapping[str, Any], inputs: SplitInputs) -> FusionRo
         for name, classifier in classifiers.items()
     }
     return FusionRows(embeddings, {name: rows.present for name, rows in encoded.items()}, inputs.labels[some])
-
-
-def needed_splits(recipe: FusionRecipe) -> tuple[str, ...]:
-    """Say what splits a fusion classifier is made from: late fusion does without the training rows, which take long to embed."""
-    return ("train", "validation") if recipe.kind in TRAINED_KINDS else ("validation",)
 
 
 def train_fusion_classifier(

@@ -10,11 +10,14 @@
         title_classifier.keras         TOKEN_IDS -> EMBEDDING, PROBABILITIES
         fusion_classifier.keras        all embeddings and which are present -> PROBABILITIES; none for one modality
         calibration.json               temperature, and the calibration error before and after, of each classifier
+        familiarity.npz                what products of each class look like, see `confidence/familiarity.py`
+        decisions.json                 thresholds of each classifier, see `confidence/rules.py`
         training.json                  seconds that each classifier took
         history/title_classifier.csv   one line an epoch, for each classifier; late fusion has one line
         logs/                          for TensorBoard
         checkpoints/                   what a resumed run goes on from; removed when the run is complete
         evaluation.json                figures on the test split, see `evaluation/evaluation.py`
+        confidence.json                coverage, decisions and unknown products on the test split
         exported.json                  bytes and milliseconds of the classifiers, once they were exported as ONNX
         added_categories.npz           what `aisle category add` added, see `categories/added.py`
 
@@ -68,6 +71,21 @@ class RunFolder:
     def calibration_path(self) -> Path:
         """`calibration.json`."""
         return self.path / "calibration.json"
+
+    @property
+    def familiarity_path(self) -> Path:
+        """`familiarity.npz`."""
+        return self.path / "familiarity.npz"
+
+    @property
+    def decisions_path(self) -> Path:
+        """`decisions.json`."""
+        return self.path / "decisions.json"
+
+    @property
+    def confidence_path(self) -> Path:
+        """`confidence.json`."""
+        return self.path / "confidence.json"
 
     @property
     def training_path(self) -> Path:

@@ -1,4 +1,4 @@
-"""Train a run: a classifier for each modality, then fusion, each calibrated, into a run folder.
+"""Train a run: a classifier for each modality, then fusion, each calibrated, then decision rules, into a run folder.
 
 The steps are done in this order, and each leaves its file behind when it is whole. A resumed run skips the steps whose
 file is there and goes on inside the step whose checkpoint it finds.
@@ -23,8 +23,9 @@ from aisle_training.catalogue.catalogue import Catalogue
 from aisle_training.catalogue.classes import select_classes
 from aisle_training.catalogue.splits import read_split
 from aisle_training.classifier_training import SplitInputs, train_classifier
+from aisle_training.confidence.fit import fit_confidence
 from aisle_training.datasets import LabelledProducts, Progress, no_progress, select_split
-from aisle_training.fusion_training import embed_split, needed_splits, train_fusion_classifier
+from aisle_training.fusion_training import embed_split, train_fusion_classifier
 from aisle_training.modalities.encoder import Encoder
 from aisle_training.modalities.registry import create_encoders
 from aisle_training.recipes.recipe import FUSION, Recipe
@@ -91,19 +92,24 @@ def train(
             started_s = time.monotonic()
             train_classifier(encoder, run, inputs, len(classes), recipe.seed, weights, features_folder)
             run.note_training_seconds(encoder.classifier, time.monotonic() - started_s)
-    if len(there) > 1 and not run.classifier_path(FUSION).is_file():
+    needs_fusion = len(there) > 1 and not run.classifier_path(FUSION).is_file()
+    if needs_fusion or not run.decisions_path.is_file():
         started_s = time.monotonic()
         classifiers = {encoder.name: run.load_classifier(encoder.classifier) for encoder in there}
-        train_fusion_classifier(
-            recipe.fusion,
-            run,
-            classifiers,
-            {encoder.name: encoder.noun for encoder in there},
-            {split: embed_split(classifiers, inputs[split]) for split in needed_splits(recipe.fusion)},
-            len(classes),
-            recipe.seed,
-        )
-        run.note_training_seconds(FUSION, time.monotonic() - started_s)
+        embedded = {split: embed_split(classifiers, inputs[split]) for split in SPLITS}
+        if needs_fusion:
+            train_fusion_classifier(
+                recipe.fusion,
+                run,
+                classifiers,
+                {encoder.name: encoder.noun for encoder in there},
+                embedded,
+                len(classes),
+                recipe.seed,
+            )
+            run.note_training_seconds(FUSION, time.monotonic() - started_s)
+        models = {name: run.load_classifier(name) for name in recipe.classifiers}
+        fit_confidence(run, there, models, embedded, inputs["validation"])
     shutil.rmtree(run.checkpoints_path, ignore_errors=True)
 
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from aisle_server.inference_server import InferenceServer, ModelVersionStatistics
 from aisle_server.options import MetricsConfig
-from aisle_server.statistics import DURATION_BOUNDS_NS, DurationHistogram, FailureReason, StatisticsSnapshot
+from aisle_server.statistics import DURATION_BOUNDS_NS, Duration, DurationHistogram, FailureReason, StatisticsSnapshot
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -112,6 +112,13 @@ _HISTOGRAMS: Final[tuple[tuple[str, str, Callable[[StatisticsSnapshot], Duration
         lambda s: s.compute_output_histogram,
     ),
 )
+_SUMMARIES: Final[tuple[tuple[str, str, Callable[[StatisticsSnapshot], Duration]], ...]] = (
+    ("request", "Microseconds from acceptance to answer of a request", lambda s: s.success),
+    ("queue", "Microseconds of a request in the queue", lambda s: s.queue),
+    ("compute_input", "Microseconds that gathering inputs took for the batch of a request", lambda s: s.compute_input),
+    ("compute_infer", "Microseconds that the batch of a request was executed", lambda s: s.compute_infer),
+    ("compute_output", "Microseconds that cutting outputs took for the batch of a request", lambda s: s.compute_output),
+)
 _NOT_IN_A_NAME: Final = re.compile(r"^[^a-zA-Z_]|[^a-zA-Z0-9_]")
 _BOUNDS_US: Final = (*(str(bound // 1000) for bound in DURATION_BOUNDS_NS), "+Inf")
 _FAILURES: Final = "nv_inference_request_failure"
@@ -145,6 +152,16 @@ def _lines(server: InferenceServer, config: MetricsConfig) -> Iterator[str]:
         yield from _head(name, "histogram", text)
         for labels, row in rows:
             yield from _histogram_samples(name, labels, histogram(row.snapshot))
+    for part, text, duration in _SUMMARIES if config.summary_latencies else ():
+        name = f"nv_inference_{part}_summary_us"
+        yield from _head(name, "summary", f"{text}; quantiles of the last minute")
+        for labels, row in rows:
+            total = duration(row.snapshot)
+            yield _sample(f"{name}_count", labels, total.count)
+            yield _sample(f"{name}_sum", labels, total.ns // 1000)
+            for quantile in config.summary_quantiles if part in row.latencies else ():
+                value_us = row.latencies[part].quantile(quantile) / 1000
+                yield _sample(name, {**labels, "quantile": repr(quantile)}, value_us)
 
 
 def _histogram_samples(name: str, labels: Labels, histogram: DurationHistogram) -> Iterator[str]:
@@ -167,7 +184,7 @@ def _head(name: str, kind: str, text: str) -> Iterable[str]:
 
 def _sample(name: str, labels: Labels, value: float) -> str:
     text = ",".join(f'{key}="{_escaped(labels[key])}"' for key in sorted(labels))
-    return f"{name}{{{text}}} {value!r}"
+    return f"{name}{{{text}}} {'NaN' if value != value else repr(value)}"
 
 
 def _escaped(value: str) -> str:

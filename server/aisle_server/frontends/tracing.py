@@ -1,41 +1,132 @@
-"""Timestamps of single requests, in Triton's trace file.
+"""Which requests are traced, and what their doors add: when they were read, and when their answers were sent.
 
-Events are made from the times that the scheduler books anyway, when the request is done: a request that is not traced pays one
-look at a dictionary.
+What models do with a request is noted in its `Trace` where it happens. A request that is not traced pays one look at a dictionary.
 
-Source: Triton, trace extension; the JSON of its trace files, and its sampling: one request in `trace_rate`, `trace_count` of them.
+Source: Triton, trace extension; its sampling: one request in `trace_rate`, `trace_count` of them.
 """
 
 from __future__ import annotations
 
-import json
-import logging
+import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Final
+from typing import Any, NamedTuple, Protocol
 
-from aisle_server.errors import InvalidArgumentError, UnsupportedError
-from aisle_server.inference import InferenceRequest, InferenceResponse
+from aisle_server.errors import InvalidArgumentError
+from aisle_server.frontends.grpc.call import Call
+from aisle_server.frontends.trace_settings import CHANGEABLE, parse_change
+from aisle_server.inference import Trace
 from aisle_server.options import TraceValues
 
-_log = logging.getLogger(__name__)
-LEVELS: Final = ("OFF", "TIMESTAMPS")
-# Traces that wait for a file, when none is written in between.
-_KEPT: Final = 1000
+
+class TraceParent(NamedTuple):
+    """The span that a caller says its request is part of.
+
+    Attributes:
+        context: As the sink knows it.
+        is_sampled: Whether the caller records it.
+    """
+
+    context: Any
+    is_sampled: bool
 
 
-def told(values: TraceValues) -> dict[str, list[str]]:
-    """Return settings as the protocol tells them."""
-    return {
-        "trace_level": [values.level],
-        "trace_rate": [str(values.rate)],
-        "trace_count": [str(values.count)],
-        "log_frequency": [str(values.log_frequency)],
-        "trace_file": [values.file],
-        "trace_mode": ["triton"],
-    }
+class TracedRequest:
+    """A request that is traced, as its door sees it.
+
+    Attributes:
+        trace: For the model.
+        start_ns: Monotonic time when the door had read it.
+        events: Of the door: names and monotonic times.
+        parent: Of a caller who traces too; None of others.
+        has_timestamps: Whether times are told.
+    """
+
+    __slots__ = (
+        "_is_closed",
+        "_is_complete",
+        "_is_over",
+        "_send_event",
+        "_when_done",
+        "events",
+        "has_timestamps",
+        "parent",
+        "start_ns",
+        "trace",
+    )
+
+    def __init__(
+        self,
+        trace_events: tuple[str, str],
+        read_ns: tuple[int, int],
+        new_id: Callable[[], int],
+        levels: Sequence[str],
+        parent: TraceParent | None,
+        when_done: Callable[[TracedRequest], None],
+    ) -> None:
+        """Begin when the request has been read.
+
+        Args:
+            trace_events: Of its call.
+            read_ns: Monotonic times when the door began to read it, and was done.
+            new_id: Counts traces.
+            levels: What is to be kept.
+            parent: Of the caller.
+            when_done: Is told once door and model have added all they have.
+        """
+        received, self._send_event = trace_events
+        self.trace = Trace(new_id, has_tensors="TENSORS" in levels, when_over=self._end_of_model)
+        self.has_timestamps = "TIMESTAMPS" in levels
+        self.parent = parent
+        self.start_ns = read_ns[1]
+        self.events = [(f"{received}_START", read_ns[0]), (f"{received}_END", read_ns[1])]
+        self._when_done = when_done
+        self._is_over = self._is_closed = self._is_complete = False
+
+    def send(self) -> None:
+        """Note that a response is there, and is about to be sent."""
+        now_ns = time.monotonic_ns()
+        if not self._is_complete:  # of several, the first counts
+            self._is_complete = True
+            self.events.append(("INFER_RESPONSE_COMPLETE", now_ns))
+        self.events.append((f"{self._send_event}_START", now_ns))
+
+    def sent(self) -> None:
+        """Note that a response has been sent."""
+        self.events.append((f"{self._send_event}_END", time.monotonic_ns()))
+
+    def close(self) -> None:
+        """Say that the door is done. A request that no model ever got leaves no trace."""
+        self._is_closed = True
+        if self._is_over:
+            self._when_done(self)
+
+    def _end_of_model(self) -> None:
+        self._is_over = True
+        if self._is_closed:
+            self._when_done(self)
+
+
+class TraceSink(Protocol):
+    """Where traces go."""
+
+    def parent_of(self, call: Call) -> TraceParent | None:
+        """Return the span that a call says it is part of, if the sink knows such."""
+        ...
+
+    def write(self, traced: TracedRequest, log_frequency: int) -> None:
+        """Take a trace.
+
+        Args:
+            traced: Nothing will be added to it.
+            log_frequency: Of the settings of its model.
+        """
+        ...
+
+    def close(self) -> None:
+        """Write what is left."""
+        ...
 
 
 @dataclass(slots=True)
@@ -47,28 +138,32 @@ class _Sampling:
     def __post_init__(self) -> None:
         self.left = self.values.count
 
-    def takes(self) -> bool:
-        """Count a request, and tell whether it is one to trace."""
-        if self.values.level == "OFF" or not self.left:
+    def takes(self, *, is_wanted: bool = False) -> bool:
+        """Count a request, and tell whether it is one to trace; one whose caller traces it is, whatever the rate."""
+        if not self.values.levels or not self.left:
             return False
         self.seen += 1
-        if self.seen % self.values.rate:
+        if self.seen % self.values.rate and not is_wanted:
             return False
         self.left -= self.left > 0
         return True
 
 
 class Tracer:
-    """Keeps the settings, those of single models beside those of all, and the traces until they are written."""
+    """Keeps the settings, those of single models beside those of all, and begins traces."""
 
-    def __init__(self, values: TraceValues | None = None) -> None:
-        """Begin with the settings that the process was given; they are what clearing goes back to."""
+    def __init__(self, values: TraceValues | None = None, sink: TraceSink | None = None) -> None:
+        """Begin with the settings that the process was given; they are what clearing goes back to.
+
+        Args:
+            values: Settings; None for those of a process that was given none.
+            sink: Where traces go; None for nowhere.
+        """
         self._start = values or TraceValues()
+        self._sink = sink
         self._all = _Sampling(self._start)
-        self._models: dict[str, tuple[dict[str, int | str], _Sampling]] = {}
-        self._traces: list[list[dict[str, object]]] = []
-        self._last_id = 0
-        self._files_written = 0
+        self._models: dict[str, tuple[dict[str, Any], _Sampling]] = {}
+        self._ids = itertools.count(1)
 
     def values(self, model: str = "") -> TraceValues:
         """Return the settings of a model, or of all that have none of their own."""
@@ -83,154 +178,52 @@ class Tracer:
             UnsupportedError: The file is not for callers to choose.
             InvalidArgumentError: A value that a setting cannot have.
         """
-        parsed = [each for name, values in changes.items() if (each := _parsed(name, values)) is not None]
+        parsed = [each for name, values in changes.items() if (each := parse_change(name, values)) is not None]
+        if self._start.mode != "triton":
+            of_files = [
+                name for name in ("log_frequency", "TENSORS") if name in (*changes, *changes.get("trace_level", ()))
+            ]
+            if of_files:
+                raise InvalidArgumentError(f"'{of_files[0]}' is of mode triton, and the mode is {self._start.mode}")
         own = dict(self._models[model][0]) if model in self._models else {}
         base = self._all.values if model else self._start
         if not model:
-            own = {each: getattr(self._all.values, each) for each in ("level", "rate", "count", "log_frequency")}
+            own = {each: getattr(self._all.values, each) for each in CHANGEABLE.values()}
         for setting, value in parsed:
             if value is None:
                 own.pop(setting, None)
             else:
                 own[setting] = value
-        sampling = _Sampling(replace(base, **own))  # type: ignore[arg-type]
+        sampling = _Sampling(replace(base, **own))
         if model:
             self._models[model] = (own, sampling)
             return
         self._all = sampling
         for name, (theirs, _) in self._models.items():
-            self._models[name] = (theirs, _Sampling(replace(sampling.values, **theirs)))  # type: ignore[arg-type]
+            self._models[name] = (theirs, _Sampling(replace(sampling.values, **theirs)))
 
-    def takes(self, model: str) -> bool:
-        """Tell whether a request that has come is one to trace."""
-        return (self._models[model][1] if model in self._models else self._all).takes()
-
-    def record(self, request: InferenceRequest, response: InferenceResponse, start_ns: int) -> None:
-        """Keep the trace of a request that was answered.
+    def begin(self, model: str, call: Call, read_ns: tuple[int, int]) -> TracedRequest | None:
+        """Begin to trace a request that has come, if it is one to trace.
 
         Args:
-            request: What was asked.
-            response: Its answer, with its times.
-            start_ns: Monotonic time at which it came.
+            model: That it is for.
+            call: That it came by.
+            read_ns: Monotonic times when the door began to read it, and was done.
         """
-        self._last_id += 1
-        trace_id = self._last_id
-        stamps = [("REQUEST_START", start_ns)]
-        if response.timeline is not None:
-            queued_ns, executed_ns = response.timeline
-            times = response.times
-            ends = (executed_ns + times.input_ns, executed_ns + times.input_ns + times.infer_ns)
-            stamps += [
-                ("QUEUE_START", queued_ns),
-                ("COMPUTE_START", executed_ns),
-                ("COMPUTE_INPUT_END", ends[0]),
-                ("COMPUTE_OUTPUT_START", ends[1]),
-                ("COMPUTE_END", ends[1] + times.output_ns),
-            ]
-        end_ns = time.monotonic_ns()
-        stamps += [("INFER_RESPONSE_COMPLETE", end_ns), ("REQUEST_END", end_ns)]
-        head: dict[str, object] = {
-            "id": trace_id,
-            "model_name": response.model_name,
-            "model_version": response.model_version,
-            "request_id": request.id,
-        }
-        self._traces.append(
-            [head, *({"id": trace_id, "timestamps": [{"name": name, "ns": ns}]} for name, ns in stamps)]
-        )
-        frequency = self.values(request.model_name).log_frequency
-        if frequency and len(self._traces) >= frequency:
-            self._write(f".{self._files_written}")
-        elif len(self._traces) > _KEPT:
-            del self._traces[0]
+        sampling = self._models[model][1] if model in self._models else self._all
+        levels = sampling.values.levels
+        if not levels or self._sink is None:
+            return None
+        parent = self._sink.parent_of(call)
+        if not sampling.takes(is_wanted=parent is not None and parent.is_sampled):
+            return None
+        return TracedRequest(call.trace_events, read_ns, lambda: next(self._ids), levels, parent, self._write)
 
     def close(self) -> None:
         """Write what is left."""
-        if self._traces:
-            self._write(f".{self._files_written}" if self._files_written else "")
+        if self._sink is not None:
+            self._sink.close()
 
-    def _write(self, suffix: str) -> None:
-        if not self._start.file:
-            self._traces.clear()
-            return
-        events = [event for trace in self._traces for event in trace]
-        self._traces.clear()
-        self._files_written += 1
-        path = Path(self._start.file + suffix)
-        try:
-            path.write_text(json.dumps(events))
-        except OSError as error:
-            _log.error("cannot write traces to '%s': %s", path, error.strerror)
-
-
-# Wire name -> ours, the least and the largest value.
-_NUMBERS: Final = {
-    "trace_rate": ("rate", 1, 2**32 - 1),
-    "trace_count": ("count", -1, 2**31 - 1),
-    "log_frequency": ("log_frequency", 0, 2**32 - 1),
-}
-
-
-def _parsed(name: str, values: Sequence[str]) -> tuple[str, int | str | None] | None:
-    """Return one setting and its value, None for a value that goes back; None alone for a setting to pass over."""
-    if name == "trace_file":
-        raise UnsupportedError("trace file location can not be updated through network protocol")
-    if name == "trace_level":
-        return "level", _level(values) if values else None
-    if name not in _NUMBERS:
-        return None  # as Triton does, whose mode too is what the process was started with
-    setting, least, largest = _NUMBERS[name]
-    if not values:
-        return setting, None
-    if len(values) != 1:
-        raise InvalidArgumentError(f"expect only 1 value for '{name}', got {len(values)}")
-    (text,) = values
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdecimal()):
-        raise InvalidArgumentError(f"Unable to parse '{name}', got: {text}")
-    if name == "trace_count" and text.startswith("-") and text != "-1":
-        raise InvalidArgumentError(f"Unable to parse '{name}'. Expecting value >= -1, got: {text}")
-    # Few digits, so that nobody computes with thousands of them.
-    if len(digits) > 10 or not least <= int(text) <= largest:
-        raise InvalidArgumentError(
-            f"Unable to parse '{name}', value is out of range [ {least}, {largest} ], got: {text}"
-        )
-    return setting, int(text)
-
-
-def _level(values: Sequence[str]) -> str:
-    if any(value not in LEVELS for value in values):
-        raise InvalidArgumentError(f"trace setting 'trace_level' is {list(values)}; expected {' or '.join(LEVELS)}")
-    if "OFF" in values and len(values) > 1:
-        raise InvalidArgumentError("Expect only one trace level 'OFF' is specified")
-    return values[0]
-
-
-def parse_trace_config(texts: Sequence[str]) -> TraceValues:
-    """Return what `--trace-config <setting>=<value>` says.
-
-    Raises:
-        ValueError: An unknown setting, or a value that it cannot have.
-    """
-    values = TraceValues()
-    for text in texts:
-        name, equals, value = text.removeprefix("triton,").partition("=")
-        if name == "file" and value:
-            values = replace(values, file=value)
-        elif name == "mode" and value == "triton":
-            continue
-        elif name in ("level", "rate", "count", "log-frequency") and equals:
-            wire = "log_frequency" if name == "log-frequency" else f"trace_{name}"
-            try:
-                parsed = _parsed(wire, [value])
-            except InvalidArgumentError as error:
-                raise ValueError(f"--trace-config: {error.message}") from None
-            assert parsed is not None
-            values = replace(values, **dict([parsed]))  # type: ignore[arg-type]
-        else:
-            raise ValueError(
-                f"--trace-config is '{text}'; expected level=, rate=, count=, log-frequency=, file= or mode=triton"
-            )
-    if values.level != "OFF" and not values.file:
-        raise ValueError("--trace-config has a level and no file; expected file=<path> with it")
-    return values
+    def _write(self, traced: TracedRequest) -> None:
+        if self._sink is not None and traced.trace.request is not None:
+            self._sink.write(traced, self.values(traced.trace.request.model_name).log_frequency)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from aisle_server import messages
 from aisle_server.errors import InferenceServerError, InvalidArgumentError, UnavailableError, UnsupportedError
 from aisle_server.inference import LATEST_VERSION, InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.inference_server.metadata import ModelMetadata, ServerMetadata, describe_model
+from aisle_server.latency_window import LatencySketch
 from aisle_server.model_config.schema import ModelConfig
 from aisle_server.repository.lifecycle import ModelRepository
 from aisle_server.repository.override import NO_OVERRIDE, LoadOverride
@@ -38,6 +40,7 @@ class ModelVersionStatistics:
         snapshot: Since it was loaded.
         pending_request_count: Requests that are accepted and not executing yet.
         load_duration_s: How long it took to load.
+        latencies: How the parts of its requests were spread in the last minute; empty when that is not kept.
     """
 
     name: str
@@ -45,6 +48,7 @@ class ModelVersionStatistics:
     snapshot: StatisticsSnapshot
     pending_request_count: int
     load_duration_s: float
+    latencies: Mapping[str, LatencySketch] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +256,7 @@ class InferenceServer:
         Raises:
             InvalidArgumentError: The model or the version is unknown or not ready.
         """
+        now_ms = time.time_ns() // 1_000_000
         return [
             ModelVersionStatistics(
                 served.config.name,
@@ -259,6 +264,7 @@ class InferenceServer:
                 served.statistics.snapshot(),
                 served.pending_request_count,
                 served.load_duration_s,
+                served.statistics.latencies(now_ms),
             )
             for served in self._served(name, version)
         ]

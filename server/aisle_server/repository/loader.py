@@ -71,6 +71,7 @@ class VersionLoader:
         model_caller: ModelCaller | None = None,
         metrics: Metrics | None = None,
         response_cache: ResponseCache | None = None,
+        keeps_latencies: bool = False,
     ) -> None:
         """Prepare to load.
 
@@ -84,6 +85,7 @@ class VersionLoader:
             model_caller: Executes models for models that ask for it.
             metrics: Takes what models count for themselves.
             response_cache: Keeps answers of the models that ask for it; None keeps none.
+            keeps_latencies: The books of models keep the last minute, for quantiles.
         """
         self._open_model = open_model
         self._clock = clock
@@ -94,6 +96,7 @@ class VersionLoader:
         self._model_caller = model_caller
         self._metrics = metrics
         self._response_cache = response_cache
+        self._keeps_latencies = keeps_latencies
 
     async def load(
         self, description: ModelDescription, version: int, infer: Infer, step_configs: Sequence[ModelConfig]
@@ -102,7 +105,7 @@ class VersionLoader:
         started = time.monotonic()
         config = description.config
         labels = await asyncio.to_thread(read_labels, config, description.directory.path)
-        statistics = ModelStatistics()
+        statistics = ModelStatistics(has_windows=self._keeps_latencies)
         if config.is_ensemble:
             ensemble = EnsembleScheduler(config, version, infer, statistics, self._clock, step_configs=step_configs)
             return ServedModel(

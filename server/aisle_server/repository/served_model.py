@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from aisle_server.inference import InferenceRequest, InferenceResponse, StreamedResponse
+from aisle_server.inference import InferenceRequest, InferenceResponse, StreamedResponse, Trace
 from aisle_server.model_config.schema import InstanceGroup, ModelConfig, VersionPolicy
 from aisle_server.repository.request_validation import RequestValidator
 from aisle_server.scheduling.decoupled import DecoupledBatcher
@@ -97,7 +98,10 @@ class ServedModel:
             InvalidArgumentError: The request does not fit the model configuration.
             InferenceServerError: As `Scheduler.infer`, when awaited.
         """
-        return self._scheduler.infer(self._validator.validate(request))
+        request = self._validator.validate(request)
+        if request.trace is None:
+            return self._scheduler.infer(request)
+        return self._traced(request, request.trace)
 
     def stream(self, request: InferenceRequest) -> AsyncGenerator[StreamedResponse, None]:
         """Check a request at once, and answer it when iterated: any number of times for a decoupled model, else once.
@@ -106,10 +110,33 @@ class ServedModel:
             InvalidArgumentError: The request does not fit the model configuration.
             InferenceServerError: As `Scheduler.infer`, when iterated.
         """
+        if not isinstance(self._scheduler, DecoupledBatcher):
+            return _once(self.infer(request))
         request = self._validator.validate(request)
-        if isinstance(self._scheduler, DecoupledBatcher):
-            return self._scheduler.stream(request)
-        return _once(self._scheduler.infer(request))
+        responses = self._scheduler.stream(request)
+        return responses if request.trace is None else self._traced_stream(request, request.trace, responses)
+
+    async def _traced(self, request: InferenceRequest, trace: Trace) -> InferenceResponse:
+        trace.begin(request, self.version)
+        try:
+            response = await self._scheduler.infer(request)
+            trace.add_response(response)
+            return response
+        finally:
+            trace.let_go()
+
+    async def _traced_stream(
+        self, request: InferenceRequest, trace: Trace, responses: AsyncGenerator[StreamedResponse, None]
+    ) -> AsyncGenerator[StreamedResponse, None]:
+        trace.begin(request, self.version)
+        try:
+            async with aclosing(responses):
+                async for streamed in responses:
+                    if isinstance(streamed.result, InferenceResponse):
+                        trace.add_response(streamed.result)
+                    yield streamed
+        finally:
+            trace.let_go()
 
     async def reconfigure(self, instance_groups: Sequence[InstanceGroup], version_policy: VersionPolicy) -> None:
         """Take over what may change of a configuration while requests are answered: how many instances there are.

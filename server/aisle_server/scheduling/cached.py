@@ -63,7 +63,7 @@ class CachedScheduler:
         cached = self._cache.get(key)
         lookup_ns = self._clock.monotonic_ns() - start_ns
         if cached is not None:
-            self._statistics.record_cache_hit(lookup_ns=lookup_ns)
+            self._statistics.record_cache_hit(lookup_ns=lookup_ns, now_ms=self._clock.epoch_ms())
             return InferenceResponse(self._model_name, self._version, request.id, cached.outputs, cached.parameters)
         response = await self._scheduler.infer(request)
         start_ns = self._clock.monotonic_ns()

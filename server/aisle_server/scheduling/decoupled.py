@@ -17,7 +17,7 @@ from aisle_server.instance_group import GroupExecution, InstanceGroup, ResponseS
 from aisle_server.model_config.schema import DynamicBatching, ModelConfig
 from aisle_server.scheduling.batch import signature_for
 from aisle_server.scheduling.clock import Clock
-from aisle_server.scheduling.dynamic_batcher import Caller, DynamicBatcher, FormedBatch
+from aisle_server.scheduling.dynamic_batcher import Caller, DynamicBatcher, FormedBatch, trace_execution
 from aisle_server.statistics import FailureReason, ModelStatistics, ResponseOutcome
 
 
@@ -101,6 +101,9 @@ class DecoupledBatcher(DynamicBatcher):
     def _submit(self, batch: FormedBatch) -> None:
         # Every entry came through `stream`, for `infer` takes none.
         streams = [cast(_Listener, caller).stream for caller in batch.entries]
+        for caller in batch.entries:
+            if caller.request.trace is not None:
+                caller.request.trace.hold()
         self._group.submit([caller.request for caller in batch.entries], partial(self._finish, batch), streams)
 
     def _tell(self, caller: Caller, refusal: InferenceServerError) -> None:
@@ -113,6 +116,9 @@ class DecoupledBatcher(DynamicBatcher):
             self._statistics.record_execution(batch_size=batch.rows, times=execution.times)
         for caller in batch.entries:
             caller.execution = execution
+            trace_execution(caller.request, execution)
+            if caller.request.trace is not None:
+                caller.request.trace.let_go()
             self._end(cast(_Listener, caller))
 
     def _book(self, listener: _Listener, response: StreamedResponse, sent_ns: int) -> None:

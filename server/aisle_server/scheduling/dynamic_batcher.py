@@ -172,6 +172,8 @@ class DynamicBatcher:
             raise UnavailableError(messages.scheduler_stopping(caller.request.log_prefix()))
         now_ns = self._clock.monotonic_ns()
         self._former.enqueue(caller, now_ns)
+        if caller.request.trace is not None:
+            caller.request.trace.add("QUEUE_START", now_ns)
         self._unanswered += 1
         self._advance(now_ns)
 
@@ -228,6 +230,7 @@ class DynamicBatcher:
             self._statistics.record_execution(batch_size=batch.rows, times=execution.times)
         for caller, result in zip(batch.entries, execution.results, strict=True):
             caller.result, caller.execution = result, execution
+            trace_execution(caller.request, execution)
         if self._in_order is None:
             released = batch.entries
         else:
@@ -249,7 +252,7 @@ class DynamicBatcher:
             self._fail(caller, FailureReason.BACKEND, now_ns)
             return
         times = execution.times or ComputeTimes()
-        caller.answer.set_result(result.timed(times, (caller.enqueued_ns, execution.exec_start_ns)))
+        caller.answer.set_result(result.timed(times))
         self._statistics.record_success(
             batch_size=caller.rows,
             request_ns=now_ns - caller.enqueued_ns,
@@ -267,3 +270,9 @@ class DynamicBatcher:
         self._unanswered -= 1
         if self._is_stopping and not self._unanswered:
             self._drained.set()
+
+
+def trace_execution(request: InferenceRequest, execution: GroupExecution) -> None:
+    """Note in the trace of a request, if it has one, when its batch was executed."""
+    if request.trace is not None:
+        request.trace.add_execution(execution.exec_start_ns, execution.exec_end_ns, execution.times)

@@ -78,6 +78,8 @@ class EnsembleScheduler:
             raise UnavailableError(messages.scheduler_stopping(request.log_prefix()))
         start_ns = self._clock.monotonic_ns()
         self._under_way += 1
+        if request.trace is not None:
+            request.trace.add("QUEUE_START", start_ns)
         try:
             run = _Run(self._graph.plan(request.requested_outputs), request, self._config, self._infer, self._gates)
             await run.finish()
@@ -242,6 +244,7 @@ class _Run:
             sequence_start=request.sequence_start,
             sequence_end=request.sequence_end,
             cancellation=request.cancellation,
+            trace=request.trace.child() if request.trace is not None else None,
         )
 
 

@@ -35,12 +35,25 @@ import click
     help="Number of the version; one that is there already is replaced.",
 )
 @click.option(
+    "--taxonomy",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A taxonomy.json whose ids and names of categories are kept, such as that of an earlier export with names written "
+    "into it.",
+)
+@click.option(
     "--licence",
     default="Not stated by whoever trained them.",
     show_default=True,
     help="Of the weights, for the model cards: a sentence, or a name such as Apache-2.0.",
 )
-def export(run_folder: Path | None, model_repository: Path, file_format: str, version: int, licence: str) -> None:
+def export(
+    run_folder: Path | None,
+    model_repository: Path,
+    file_format: str,
+    version: int,
+    taxonomy: Path | None,
+    licence: str,
+) -> None:
     """Export a trained run as models that a Triton-style server loads.
 
     RUN is a folder that `aisle train` wrote. Each network is run once more from what was written and held against the
@@ -67,6 +80,7 @@ def export(run_folder: Path | None, model_repository: Path, file_format: str, ve
             model_repository,
             file_format=file_format,
             version=version,
+            taxonomy=taxonomy,
             licence=licence,
             on_model=report,
         )

@@ -28,7 +28,8 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--weights",
     default="none",
     show_default=True,
-    help="What the image network starts from: none, imagenet (downloaded by Keras), or a Keras weights file.",
+    help="What the image network starts from: none, imagenet (downloaded by Keras), a Keras weights file, or the "
+    "image_classifier.keras of an earlier run.",
 )
 @click.option(
     "--preset", help="What BERT starts from: a KerasHub preset by name, or its folder, instead of the recipe's."

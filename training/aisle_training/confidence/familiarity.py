@@ -34,6 +34,8 @@ DIRECTIONS: Final = 64
 SHRINKAGE: Final = 0.1
 # Between these a familiarity is interpolated; finer where it is decided upon.
 LEVELS: Final = (1.0, 0.8, 0.6, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.04, 0.03, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0)
+# Where nothing is near, in units of the clouds' own width.
+_FAR: Final = 100.0
 
 Embeddings = npt.NDArray[np.floating[Any]]
 
@@ -85,6 +87,14 @@ class Clouds:
         projection = directions @ np.linalg.cholesky(np.linalg.inv(covariance))
         offset = -centre @ projection
         return cls(*(array.astype(np.float32) for array in (projection, offset, means @ projection + offset)))
+
+    def knowing(self, examples: Embeddings) -> Clouds:
+        """Give the clouds with one more class, around the mean of its examples, [rows, size]; far away without any."""
+        if len(examples):
+            mean = (examples @ self.projection + self.offset).mean(axis=0, dtype=np.float32)
+        else:
+            mean = np.full_like(self.offset, _FAR)
+        return Clouds(self.projection, self.offset, np.concatenate([self.means, mean[None]]).astype(np.float32))
 
     def squared_distances(self, embeddings: Embeddings) -> npt.NDArray[np.float64]:
         """Give the squared Mahalanobis distances of embeddings [rows, size] to each class, [rows, classes]."""
@@ -152,6 +162,17 @@ class Familiarity:
         if mask not in self.knots:
             return np.zeros(len(distances))
         return np.interp(distances, self.knots[mask].astype(np.float64), LEVELS)
+
+    def knowing(self, categories: Sequence[tuple[Mapping[str, Embeddings], Mapping[str, Flags]]]) -> Familiarity:
+        """Give the familiarity where further categories are known.
+
+        Args:
+            categories: Of each, by modality, the embeddings of its examples, [rows, size], and which rows have it, [rows].
+        """
+        clouds = dict(self.clouds)
+        for embeddings, present in categories:
+            clouds = {name: each.knowing(embeddings[name][present[name]]) for name, each in clouds.items()}
+        return Familiarity(clouds, self.knots)
 
     def only(self, names: Sequence[str]) -> Familiarity:
         """Give the part that speaks of some modalities."""

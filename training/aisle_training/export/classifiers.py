@@ -19,6 +19,8 @@ Network = Callable[[Tensors], dict[str, npt.NDArray[Any]]]
 # people's configurations spell them.
 EMBEDDING_AND_PROBABILITIES: Final = ("EMBEDDING", "PROBABILITIES")
 PROBABILITIES: Final = ("PROBABILITIES",)
+# What each classifier gives besides where the run measures it, and the ensembles pass on.
+FAMILIARITY: Final = "FAMILIARITY"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ be edited in the repository.
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,16 @@ from typing import Final
 from google.protobuf import text_format
 
 from aisle_protocol.generated import model_config_pb2 as pb
-from aisle_training.export.classifiers import Classifier, TensorSpec
+from aisle_training.confidence.rules import DecisionRules
+from aisle_training.export.classifiers import FAMILIARITY, Classifier, TensorSpec
+from aisle_training.export.taxonomy import Taxonomy
 from aisle_training.modalities.encoder import Encoder
 from aisle_training.recipes.recipe import FUSION
 
 LABELS: Final = "labels.txt"
 MAX_BATCH_SIZE: Final = 64
+# A server reads a config.pbtxt of 1 MiB at most.
+MAX_TAXONOMY_BYTES: Final = 2**19
 
 PLATFORMS: Final = {"onnx": "onnxruntime_onnx", "savedmodel": "tensorflow_savedmodel"}
 # The names that Triton expects of a file, or folder, of each platform.
@@ -81,25 +86,57 @@ def classifier_config(classifier: Classifier, file_format: str) -> pb.ModelConfi
     return config
 
 
-def ensemble_configs(encoders: Sequence[Encoder], classes: int, parameters: Mapping[str, str]) -> list[pb.ModelConfig]:
+def decision_parameters(rules: DecisionRules, taxonomy: Taxonomy) -> dict[str, str]:
+    """Say by what clients decide, as parameters of an ensemble.
+
+    Args:
+        rules: Of the classifier that the ensemble ends in.
+        taxonomy: Ids and names of the categories. One of more than `MAX_TAXONOMY_BYTES` stands in its file alone.
+
+    Returns:
+        `decisions`, and `taxonomy` where it is not too large.
+    """
+    parameters = {"decisions": json.dumps(rules.to_plain(), separators=(",", ":"))}
+    text = taxonomy.to_json(indent=None)
+    if len(text_format.MessageToString(pb.ModelParameter(string_value=text))) <= MAX_TAXONOMY_BYTES:
+        parameters["taxonomy"] = text
+    return parameters
+
+
+def ensemble_configs(
+    encoders: Sequence[Encoder],
+    classes: int,
+    parameters: Mapping[str, str],
+    decisions: Mapping[str, Mapping[str, str]] | None = None,
+    *,
+    has_familiarity: bool = False,
+) -> list[pb.ModelConfig]:
     """Configure the ensembles that clients ask: one for each modality, and `product_categorizer` for all of them.
 
     Args:
         encoders: Of the modalities. Where there is one, `product_categorizer` is that one's categorizer by another name.
         classes: Number of categories.
         parameters: What the ensembles tell about where they come from.
+        decisions: For each classifier, further parameters of the ensembles that end in it.
+        has_familiarity: Whether the classifiers measure familiarity, which the ensembles then pass on.
     """
-    category = TensorSpec("CATEGORY", "FP32", (classes,))
+    outputs = [_output(TensorSpec("CATEGORY", "FP32", (classes,)), labelled=True)]
+    if has_familiarity:
+        outputs.append(_output(TensorSpec(FAMILIARITY, "FP32", (1,))))
 
     def ensemble(name: str, given: Sequence[Encoder], steps: Sequence[pb.ModelEnsembling.Step]) -> pb.ModelConfig:
+        last = pb.ModelEnsembling.Step()
+        last.CopyFrom(steps[-1])
+        if has_familiarity:
+            last.output_map[FAMILIARITY] = FAMILIARITY
         return pb.ModelConfig(
             name=name,
             platform="ensemble",
             max_batch_size=MAX_BATCH_SIZE,
             input=[_input(_bytes(encoder), optional=len(given) > 1) for encoder in given],
-            output=[_output(category, labelled=True)],
-            ensemble_scheduling=pb.ModelEnsembling(step=steps),
-            parameters=_parameters(parameters),
+            output=outputs,
+            ensemble_scheduling=pb.ModelEnsembling(step=[*steps[:-1], last]),
+            parameters=_parameters({**parameters, **(decisions or {}).get(last.model_name, {})}),
         )
 
     single = [ensemble(f"{encoder.name}_categorizer", [encoder], _single_steps(encoder)) for encoder in encoders]

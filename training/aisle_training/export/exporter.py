@@ -12,8 +12,11 @@ from typing import Any, Final
 
 from aisle_protocol.generated import model_config_pb2 as pb
 from aisle_training.categories.added import AddedCategories, read_added
+from aisle_training.confidence.familiarity import Familiarity
+from aisle_training.confidence.measuring import read_confidence
 from aisle_training.export.classifiers import (
     EMBEDDING_AND_PROBABILITIES,
+    FAMILIARITY,
     PROBABILITIES,
     Classifier,
     Network,
@@ -22,6 +25,7 @@ from aisle_training.export.configurations import (
     MODEL_FILES,
     classifier_config,
     config_text,
+    decision_parameters,
     ensemble_configs,
     fusion_input_names,
     model_comments,
@@ -34,9 +38,12 @@ from aisle_training.export.parity import check_parity
 from aisle_training.export.repository import install_model, size_bytes, write_model
 from aisle_training.export.savedmodel import open_savedmodel, write_savedmodel
 from aisle_training.export.serving_cost import ServingCost, measure_serving_cost, write_serving_costs
+from aisle_training.export.taxonomy import FILE_NAME as TAXONOMY
+from aisle_training.export.taxonomy import Taxonomy
 from aisle_training.modalities.encoder import Encoder
 from aisle_training.modalities.registry import create_encoders
 from aisle_training.models.extended_classifier import extend_classifier
+from aisle_training.models.familiarity import with_familiarity
 from aisle_training.recipes.recipe import FUSION, AttributeRecipe
 from aisle_training.report.model_card import LICENCE_NOT_STATED, MODEL_CARD, ExportedEnsemble, render_model_card
 from aisle_training.runs import RunFolder, write_labels
@@ -66,6 +73,7 @@ def export_run(
     *,
     file_format: str = "onnx",
     version: int = 1,
+    taxonomy: Path | None = None,
     licence: str = LICENCE_NOT_STATED,
     on_model: Callable[[ExportedModel], None] = lambda model: None,
 ) -> None:
@@ -79,12 +87,14 @@ def export_run(
         repository: The model repository; made when it is not there.
         file_format: "onnx" or "savedmodel".
         version: The number of the version, 1 or more.
+        taxonomy: A `taxonomy.json` that ids and names of categories are taken from, by their paths.
         licence: Of the weights, for the model cards.
         on_model: Called for each model that is good, before the first is put in place.
 
     Raises:
         ExportError: The format or version is not one we write, Keras runs on a backend other than TensorFlow, a network
-            does not have the tensors of the specification, or what was written does not answer like the network.
+            does not have the tensors of the specification, what was written does not answer like the network, or the
+            taxonomy cannot be read.
         ValueError: The run is not complete.
     """
     if file_format not in _WRITERS:
@@ -95,7 +105,11 @@ def export_run(
     recipe, added = run.recipe(), read_added(run)
     labels = [*run.labels(), *(added.paths if added else [])]
     encoders = create_encoders(recipe, run.path)
-    classifiers = _load_classifiers(run, encoders, added)
+    nodes = Taxonomy.of(labels, Taxonomy.read(taxonomy) if taxonomy else None)
+    rules, familiarity = read_confidence(run)
+    if familiarity and added:
+        familiarity = familiarity.knowing([(each.embeddings, each.present) for each in added.categories])
+    classifiers = _load_classifiers(run, encoders, added, familiarity)
     for name, classifier in classifiers.items():
         if classifier.dims_of("PROBABILITIES") != (len(labels),):
             raise ExportError(
@@ -125,10 +139,14 @@ def export_run(
             "catalogue_sha256": run.data()["catalogue_sha256"],
             **{key: value for encoder in encoders for key, value in encoder.parameters.items()},
         }
-        for config in ensemble_configs(encoders, len(labels), parameters):
+        decided = {classifier: decision_parameters(each, nodes) for classifier, each in rules.items()}
+        has_familiarity = familiarity is not None
+        for config in ensemble_configs(encoders, len(labels), parameters, decided, has_familiarity=has_familiarity):
             text = config_text(config, comments[config.name])
+            version_folder = write_model(staged, config.name, version, text, labels=labels_path)
             # An ensemble's version is an empty folder, which git would not keep.
-            (write_model(staged, config.name, version, text, labels=labels_path) / ".gitkeep").touch()
+            (version_folder / ".gitkeep").touch()
+            (version_folder.parent / TAXONOMY).write_text(nodes.to_json() + "\n", encoding="utf-8")
             card = render_model_card(run, _ensemble(config, classifiers, len(labels)), costs, licence)
             (staged / config.name / MODEL_CARD).write_text(card, encoding="utf-8")
         _write_golden_files(staged, encoders, classifiers, labels)
@@ -143,27 +161,33 @@ def export_run(
 
 
 def _load_classifiers(
-    run: RunFolder, encoders: Sequence[Encoder], added: AddedCategories | None
+    run: RunFolder, encoders: Sequence[Encoder], added: AddedCategories | None, familiarity: Familiarity | None
 ) -> dict[str, Classifier]:
-    """Load the classifiers of all modalities, and fusion where there are several, by the names of their models."""
+    """Load the classifiers of all modalities, and fusion where there are several, by the names of their models.
+
+    Where categories were added, each knows them; where the run measures familiarity, each gives it besides.
+    """
+    further = () if familiarity is None else (FAMILIARITY,)
 
     def load(name: str, modality: str | None) -> Any:
         model = run.load_classifier(name)
         return extend_classifier(model, added.weights, modality) if added else model
 
-    classifiers = {
-        name: Classifier.of(
-            name,
-            load(name, encoder.name),
-            [encoder.array_name],
-            EMBEDDING_AND_PROBABILITIES,
-            encoder.highest,
-        )
-        for encoder in encoders
-        for name in [encoder.classifier]
-    }
+    classifiers = {}
+    for encoder in encoders:
+        name, model = encoder.classifier, load(encoder.classifier, encoder.name)
+        if familiarity is not None:
+            model = with_familiarity(model, familiarity.only([encoder.name]), [model.output["EMBEDDING"]], [])
+        outputs = (*EMBEDDING_AND_PROBABILITIES, *further)
+        classifiers[name] = Classifier.of(name, model, [encoder.array_name], outputs, encoder.highest)
     if len(encoders) > 1:
-        classifiers[FUSION] = Classifier.of(FUSION, load(FUSION, None), fusion_input_names(encoders), PROBABILITIES)
+        model = load(FUSION, None)
+        if familiarity is not None:
+            embeddings = [model.input[encoder.embedding_name] for encoder in encoders]
+            flags = [model.input[encoder.present_name] for encoder in encoders]
+            names = [encoder.name for encoder in encoders]
+            model = with_familiarity(model, familiarity.only(names), embeddings, flags)
+        classifiers[FUSION] = Classifier.of(FUSION, model, fusion_input_names(encoders), (*PROBABILITIES, *further))
     return classifiers
 
 

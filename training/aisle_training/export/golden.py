@@ -21,7 +21,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from aisle_training.catalogue.catalogue import Product
-from aisle_training.export.classifiers import Classifier
+from aisle_training.export.classifiers import FAMILIARITY, Classifier
 from aisle_training.modalities.encoder import Encoded, Encoder
 from aisle_training.recipes.recipe import FUSION
 
@@ -81,7 +81,7 @@ def golden_rows(
     for encoder in encoders:
         array, answer = encoded[encoder.name], answers[encoder.name]
         sent = [{encoder.input_name: encoder.served_value(product)} for product in products]
-        category = [{"CATEGORY": row["PROBABILITIES"]} for row in answer]
+        category = [_told(row) for row in answer]
         arrays = [{encoder.array_name: row} for row in array.array]
         flags = [{encoder.present_name: np.ones(1, np.float32)} for _ in products]
         both = [{**row, **flag} for row, flag in zip(arrays, flags, strict=True)]
@@ -140,8 +140,14 @@ def _whole_rows(
         {each.input_name: each.served_value(product) if present[each.name][row] else b"" for each in encoders}
         for row, product in enumerate(products)
     ]
-    answers = [{"CATEGORY": row["PROBABILITIES"]} for row in _answers(classifiers[FUSION], fused)]
+    answers = [_told(row) for row in _answers(classifiers[FUSION], fused)]
     return list(zip(sent, answers, strict=True))
+
+
+def _told(answer: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """What an ensemble tells of its last classifier's answer."""
+    familiarity = {name: tensor for name, tensor in answer.items() if name == FAMILIARITY}
+    return {"CATEGORY": answer["PROBABILITIES"], **familiarity}
 
 
 def _answers(classifier: Classifier, tensors: Mapping[str, npt.NDArray[Any]]) -> list[dict[str, npt.NDArray[Any]]]:

@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from aisle_training.confidence.familiarity import LEVELS, Familiarity
+from aisle_training.models.temperature import mask_number
 
 
 @keras.saving.register_keras_serializable(package="aisle")
@@ -31,7 +32,7 @@ class FamiliarityScore(keras.layers.Layer):  # type: ignore[misc]
         # A set of inputs that was never seen is as strange as can be: every distance is beyond the last knot.
         knots = np.repeat(np.linspace(-2.0, -1.0, len(LEVELS), dtype=np.float32)[None], 2 ** len(names), axis=0)
         for mask, distances in familiarity.knots.items():
-            knots[sum(1 << names.index(name) for name in mask)] = distances
+            knots[mask_number(names.index(name) for name in mask)] = distances
         self._knots = knots
 
     def call(self, inputs: Sequence[Any]) -> Any:
@@ -48,7 +49,7 @@ class FamiliarityScore(keras.layers.Layer):  # type: ignore[misc]
         total: Any = 0.0
         number: Any = ops.ones_like(embeddings[0][:, :1], dtype="int32")
         if flags:
-            number = sum(ops.where(flag > 0.5, 1 << place, 0) for place, flag in enumerate(flags))
+            number = sum(ops.where(flag > 0.5, mask_number([place]), 0) for place, flag in enumerate(flags))
         for place, (clouds, embedding) in enumerate(zip(self._clouds, embeddings, strict=True)):
             round_ = ops.matmul(embedding, clouds.projection) + clouds.offset
             distances = (

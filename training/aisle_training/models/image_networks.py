@@ -132,7 +132,8 @@ def build_image_network(network: str, picture_size: int, width: float, weights: 
         network: One of `IMAGE_NETWORKS`.
         picture_size: Height and width, pixels.
         width: Multiplies the number of channels of every layer.
-        weights: None for random ones, "imagenet" for those that Keras downloads, or a Keras weights file.
+        weights: None for random ones, "imagenet" for those that Keras downloads, a Keras weights file, or the
+            `image_classifier.keras` of an earlier run, of which the head is left behind.
 
     Returns:
         A functional model from scaled pixels, [rows, picture_size, picture_size, 3], to features [rows, size].
@@ -141,7 +142,8 @@ def build_image_network(network: str, picture_size: int, width: float, weights: 
         ValueError: The network is unknown, has no such weights, or cannot be had in this size.
     """
     chosen = image_network(network)
-    if weights is not None and not chosen.is_published:
+    is_earlier_run = weights is not None and weights.endswith(".keras")
+    if weights is not None and not is_earlier_run and not chosen.is_published:
         raise ValueError(f"the image network {network!r} is trained from random weights, but {weights!r} was asked for")
     if picture_size < chosen.smallest_picture:
         raise ValueError(
@@ -150,4 +152,19 @@ def build_image_network(network: str, picture_size: int, width: float, weights: 
         )
     if width != 1.0 and not chosen.has_width:
         raise ValueError(f"the image network {network!r} has one width alone, but a width of {width:g} was asked for")
-    return chosen.build(picture_size, width, weights)
+    if weights is None or not is_earlier_run:
+        return chosen.build(picture_size, width, weights)
+    model = chosen.build(picture_size, width, None)
+    model.set_weights(_earlier_network(weights, network, width).get_weights())
+    return model
+
+
+def _earlier_network(path: str, network: str, width: float) -> Any:
+    """Load the network of an image classifier that was trained before; kernels are the same at every picture size."""
+    # Imported for its class, which Keras finds by name; it imports this module itself.
+    from aisle_training.models.image_classifier import ImageClassifier
+
+    earlier = keras.models.load_model(path, compile=False)
+    if not isinstance(earlier, ImageClassifier) or (earlier.network, earlier.width) != (network, width):
+        raise ValueError(f"{path} holds no image classifier of the network {network!r} in width {width:g}")
+    return earlier.image_network

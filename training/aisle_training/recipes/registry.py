@@ -11,6 +11,7 @@ from aisle_training.recipes.recipe import Recipe
 RECIPE_MODULES: Final = {
     "fashion": "aisle_training.recipes.fashion",
     "fashion_concatenation": "aisle_training.recipes.fashion:CONCATENATION",
+    "fashion_first": "aisle_training.recipes.fashion:FIRST",
     "fashion_gated": "aisle_training.recipes.fashion:GATED",
     "fashion_residual": "aisle_training.recipes.fashion:RESIDUAL",
     "pictures_convnet": "aisle_training.recipes.pictures:CONVNET",

@@ -122,8 +122,9 @@ def _unary_unary(
     async def answer(raw: bytes, context: Context) -> bytes:
         calls = traffic.enter()
         try:
+            call = AioCall(context)
             with inflight.lease(len(raw)):
-                response: Message = await function(_read(raw, parse, name), AioCall(context))
+                response: Message = await function(_read(raw, parse, name), call)
             return _written(response)
         except Exception as error:
             return await _abort(error, name, context)
@@ -193,10 +194,13 @@ async def _abort(error: Exception, name: str, context: Context) -> NoReturn:
 class AioCall:
     """A call as grpc.aio knows it. Nothing is looked up before it is asked for: most RPCs ask for little."""
 
-    __slots__ = ("_context",)
+    __slots__ = ("_context", "arrived_ns")
+
+    trace_events = ("GRPC_WAITREAD", "GRPC_SEND")
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self.arrived_ns = time.monotonic_ns()
 
     def metadata(self) -> Mapping[str, str]:
         """Return what the caller sent beside the message; binary entries are left out."""
@@ -211,6 +215,19 @@ class AioCall:
         """Whether the caller no longer waits."""
         return bool(self._context.cancelled())
 
+    def when_sent(self, callback: Callable[[], None]) -> None:
+        """Have something done when the call is over."""
+        self._context.add_done_callback(lambda _context: callback())
+
     async def send(self, message: Message) -> None:
-        """Send one message of a stream, and wait while the caller is slower than we are."""
-        await self._context.write(_written(message))
+        """Send one message of a stream, and wait while the caller is slower than we are.
+
+        Who is cancelled meanwhile still waits until the message is written: grpc.aio forgets a write that is given up, but its call
+        takes no status before that write is over, so an abort would fail and leave the caller waiting for ever.
+        """
+        writing = asyncio.ensure_future(self._context.write(_written(message)))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.gather(writing, return_exceptions=True)
+            raise

@@ -34,7 +34,7 @@ from aisle_server.frontends.log_settings import LogSettings
 from aisle_server.frontends.model_version import parse_model_version
 from aisle_server.frontends.shared_memory import SharedMemoryRegions
 from aisle_server.frontends.status import told
-from aisle_server.frontends.tracing import Tracer
+from aisle_server.frontends.tracing import TracedRequest, Tracer
 from aisle_server.inference import InferenceRequest, InferenceResponse, StreamedResponse
 from aisle_server.inference_server import InferenceServer
 from aisle_server.model_config.message import to_message
@@ -150,9 +150,16 @@ class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
         config = self._server.model_config_for_inference(message.model_name, version)
         if config.decoupled:
             raise UnsupportedError(messages.DECOUPLED_ON_UNARY)
-        asked = self._prepared(message, config, version, self._caller(call))
-        with self._admission:
-            return asked.encode(await self._answered(asked.request))
+        traced = self._tracer.begin(config.name, call, (call.arrived_ns, time.monotonic_ns()))
+        try:
+            asked = self._prepared(message, config, version, self._caller(call), traced)
+            with self._admission:
+                return asked.encode(await self._server.infer(asked.request))
+        finally:
+            if traced is not None:
+                traced.send()
+                call.when_sent(traced.sent)
+                call.when_sent(traced.close)
 
     async def model_stream_infer(self, requests: AsyncIterator[pb.ModelInferRequest], call: Call) -> None:
         """Run models. Answers keep the order of the requests, but for those of decoupled models, which go as they come.
@@ -163,8 +170,14 @@ class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
         ends_on_error = call.metadata().get("triton_grpc_error") == "true"
         caller = self._caller(call)
 
-        def told_in_stream(message: pb.ModelInferRequest, error: Exception) -> pb.ModelStreamInferResponse:
+        waits_since_ns = call.arrived_ns
+
+        def told_in_stream(
+            message: pb.ModelInferRequest, error: Exception, traced: TracedRequest | None
+        ) -> pb.ModelStreamInferResponse:
             if ends_on_error:
+                if traced is not None:
+                    traced.close()
                 raise error
             if not isinstance(error, InferenceServerError):
                 _log.error("ModelStreamInfer failed on a request for model '%s'", message.model_name, exc_info=error)
@@ -172,24 +185,34 @@ class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
                 error_message=told(error)[1], infer_response=pb.ModelInferResponse(id=message.id)
             )
 
-        async def answer_once(message: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:
+        async def answer_once(message: pb.ModelInferRequest, read_ns: tuple[int, int]) -> _Outgoing:
+            traced = None
             try:
                 with self._inflight_bytes.lease(message.ByteSize()):
-                    asked = self._asked(message, caller)
+                    asked = self._asked(message, caller, call, read_ns)
+                    traced = asked.traced
                     with self._admission:
-                        response = asked.encode(await self._answered(asked.request))
+                        response = asked.encode(await self._server.infer(asked.request))
+            except asyncio.CancelledError:
+                if traced is not None:
+                    traced.close()
+                raise
             except Exception as error:
-                return told_in_stream(message, error)
+                return _Outgoing(told_in_stream(message, error, traced), traced)
             response.parameters[_FINAL_RESPONSE].bool_param = True
-            return pb.ModelStreamInferResponse(infer_response=response)
+            return _Outgoing(pb.ModelStreamInferResponse(infer_response=response), traced)
 
-        async def answer_often(message: pb.ModelInferRequest) -> AsyncGenerator[pb.ModelStreamInferResponse, None]:
+        async def answer_often(
+            message: pb.ModelInferRequest, read_ns: tuple[int, int]
+        ) -> AsyncGenerator[_Outgoing, None]:
             # A look at a key that is not there would put it there.
             wants_end = (
                 EMPTY_FINAL_RESPONSE in message.parameters and message.parameters[EMPTY_FINAL_RESPONSE].bool_param
             )
+            traced = None
             try:
-                asked = self._asked(message, caller)
+                asked = self._asked(message, caller, call, read_ns)
+                traced = asked.traced
                 async with aclosing(self._admitted(asked.request, message.ByteSize())) as responses:
                     async for streamed in responses:
                         if streamed.result is None:
@@ -201,30 +224,39 @@ class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
                             )
                             answer = pb.ModelStreamInferResponse(infer_response=end)
                         elif isinstance(streamed.result, InferenceServerError):
-                            answer = told_in_stream(message, streamed.result)
+                            answer = told_in_stream(message, streamed.result, traced)
                             answer.infer_response.model_name = message.model_name
                             answer.infer_response.model_version = message.model_version
                         else:
                             answer = pb.ModelStreamInferResponse(infer_response=asked.encode(streamed.result))
                         answer.infer_response.parameters[_FINAL_RESPONSE].bool_param = streamed.is_final
-                        yield answer
+                        yield _Outgoing(answer, traced, is_last=False)
             except Exception as error:
-                yield told_in_stream(message, error)
+                yield _Outgoing(told_in_stream(message, error, traced), traced, is_last=False)
+            finally:
+                if traced is not None:
+                    traced.close()
 
-        def answer(
-            message: pb.ModelInferRequest,
-        ) -> Coroutine[Any, Any, pb.ModelStreamInferResponse] | AsyncGenerator[pb.ModelStreamInferResponse, None]:
-            return answer_often(message) if self._is_decoupled(message) else answer_once(message)
+        def answer(message: pb.ModelInferRequest) -> Coroutine[Any, Any, _Outgoing] | AsyncGenerator[_Outgoing, None]:
+            nonlocal waits_since_ns
+            read_ns = waits_since_ns, time.monotonic_ns()
+            waits_since_ns = read_ns[1]
+            return answer_often(message, read_ns) if self._is_decoupled(message) else answer_once(message, read_ns)
 
-        await answer_stream(requests, answer, call.send, self._stopping)
+        async def send(outgoing: _Outgoing) -> None:
+            traced = outgoing.traced
+            if traced is None:
+                await call.send(outgoing.message)
+                return
+            traced.send()
+            try:
+                await call.send(outgoing.message)
+            finally:
+                traced.sent()
+                if outgoing.is_last:
+                    traced.close()
 
-    async def _answered(self, request: InferenceRequest) -> InferenceResponse:
-        if not self._tracer.takes(request.model_name):
-            return await self._server.infer(request)
-        start_ns = time.monotonic_ns()
-        response = await self._server.infer(request)
-        self._tracer.record(request, response, start_ns)
-        return response
+        await answer_stream(requests, answer, send, self._stopping)
 
     async def _admitted(self, request: InferenceRequest, byte_size: int) -> AsyncGenerator[StreamedResponse, None]:
         with self._inflight_bytes.lease(byte_size), self._admission:
@@ -237,10 +269,10 @@ class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
         headers = call.metadata() if self._forwarding else {}
         return _Caller(call.deadline_ns(), self._forwarding.forwarded(headers))
 
-    def _asked(self, message: pb.ModelInferRequest, caller: _Caller) -> _Asked:
+    def _asked(self, message: pb.ModelInferRequest, caller: _Caller, call: Call, read_ns: tuple[int, int]) -> _Asked:
         version = parse_model_version(message.model_version)
         config = self._server.model_config_for_inference(message.model_name, version)
-        return self._prepared(message, config, version, caller)
+        return self._prepared(message, config, version, caller, self._tracer.begin(config.name, call, read_ns))
 
     def _is_decoupled(self, message: pb.ModelInferRequest) -> bool:
         try:
@@ -249,12 +281,21 @@ class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
         except InferenceServerError:  # to be told in its turn
             return False
 
-    def _prepared(self, message: pb.ModelInferRequest, config: ModelConfig, version: int, caller: _Caller) -> _Asked:
+    def _prepared(
+        self,
+        message: pb.ModelInferRequest,
+        config: ModelConfig,
+        version: int,
+        caller: _Caller,
+        traced: TracedRequest | None,
+    ) -> _Asked:
         request = decode_request(message, config, version, caller.deadline_ns, self._regions)
+        if traced is not None:
+            request = request.changed(trace=traced.trace)
         if caller.forwarded:
             request = request.changed(parameters={**request.parameters, **caller.forwarded})
         if not message.outputs:
-            return _Asked(request, lambda response: encode_response(response, response.outputs))
+            return _Asked(request, lambda response: encode_response(response, response.outputs), traced)
         class_counts = decode_class_counts(message)
         placements = decode_placements(message, self._regions)
         # Looked up now: when the answer comes, the version may be on its way out.
@@ -272,7 +313,7 @@ class InferenceServicer(SharedMemoryRpcs, SettingsRpcs):
                 placements,
             )
 
-        return _Asked(request, encode)
+        return _Asked(request, encode, traced)
 
 
 class _Caller(NamedTuple):
@@ -287,3 +328,12 @@ class _Asked(NamedTuple):
 
     request: InferenceRequest
     encode: Callable[[InferenceResponse], pb.ModelInferResponse]
+    traced: TracedRequest | None
+
+
+class _Outgoing(NamedTuple):
+    """A message of a stream that is to be sent, and whether it is all that its request is answered with."""
+
+    message: pb.ModelStreamInferResponse
+    traced: TracedRequest | None
+    is_last: bool = True

@@ -9,7 +9,8 @@ from aisle_protocol.generated import grpc_service_pb2 as pb
 from aisle_server.errors import InferenceServerError, InvalidArgumentError
 from aisle_server.frontends.grpc.call import Call
 from aisle_server.frontends.log_settings import LogSettings
-from aisle_server.frontends.tracing import Tracer, told
+from aisle_server.frontends.trace_settings import told
+from aisle_server.frontends.tracing import Tracer
 from aisle_server.inference import LATEST_VERSION
 from aisle_server.inference_server import InferenceServer
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -16,10 +17,14 @@ Result = TypeVar("Result")
 class HttpCall:
     """One request. HTTP has no deadline, and one answer."""
 
-    __slots__ = ("_request",)
+    __slots__ = ("_request", "_when_sent", "arrived_ns")
+
+    trace_events = ("HTTP_RECV", "HTTP_SEND")
 
     def __init__(self, request: Request) -> None:
         self._request = request
+        self._when_sent: list[Callable[[], None]] = []
+        self.arrived_ns = time.monotonic_ns()
 
     def metadata(self) -> Mapping[str, str]:
         """Return the headers, by names in lower case; of one that came twice the last."""
@@ -32,6 +37,15 @@ class HttpCall:
     def has_left(self) -> bool:
         """Return False: a caller who leaves cancels the task that answers."""
         return False
+
+    def when_sent(self, callback: Callable[[], None]) -> None:
+        """Have something done by `note_sent`."""
+        self._when_sent.append(callback)
+
+    async def note_sent(self) -> None:
+        """Say that the answer has been sent, or that there is none. A coroutine: a background task that is none runs in a thread."""
+        for callback in self._when_sent:
+            callback()
 
     async def send(self, message: Any) -> NoReturn:
         """Refuse to stream."""

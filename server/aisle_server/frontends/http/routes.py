@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
@@ -77,12 +78,19 @@ def inference_app(
         config = server.model_config_for_inference(request.path_params["model"], parse_model_version(version))
         if config.decoupled:
             raise UnsupportedError(messages.DECOUPLED_OVER_HTTP)
+        call = HttpCall(request)
         with inflight.lease() as lease:
             body = await read_body(request, options.max_input_size, lease)
             message, binary = decode_infer(body, request.headers.get(HEADER_LENGTH), config, version)
             del body  # the message has its own
-            response = await while_connected(request, servicer.model_infer(message, HttpCall(request)))
-        return await _inference_response(request, *encode_infer(response, binary))
+            try:
+                answer = await while_connected(request, servicer.model_infer(message, call))
+                response = await _inference_response(request, *encode_infer(answer, binary))
+            except BaseException:
+                await call.note_sent()
+                raise
+        response.background = BackgroundTask(call.note_sent)
+        return response
 
     return _application(
         [

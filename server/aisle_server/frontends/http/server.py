@@ -80,7 +80,8 @@ class HttpEndpoint:
 def _protocol(header_timeout_s: float) -> type[asyncio.Protocol]:
     """Return uvicorn's protocol for a connection, which closes one whose headers do not arrive in time.
 
-    By itself uvicorn waits for the first request of a connection, and for the rest of one that has begun, for ever.
+    By itself uvicorn waits for the first request of a connection, and for the rest of one that has begun, for ever. And it refuses
+    what is no HTTP even while an answer is under way, which h11 takes from neither of the two.
     """
 
     class Connection(H11Protocol):
@@ -97,6 +98,15 @@ def _protocol(header_timeout_s: float) -> type[asyncio.Protocol]:
         def connection_lost(self, exc: Exception | None) -> None:
             self._unwatch()
             super().connection_lost(exc)
+
+        def send_400_response(self, msg: str) -> None:
+            if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+                super().send_400_response(msg)
+            else:
+                self.transport.close()
+            if self.cycle is not None:  # whoever works on an answer need not give it
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
 
         def _watch(self) -> None:
             if self.conn.their_state is not h11.IDLE:

@@ -160,12 +160,12 @@ def test_an_endpoint_may_be_forbidden(tmp_path: Path, flag: str, field: str) -> 
         (["--grpc-port=-1"], "--grpc-port is -1; expected 0 (any free port) to 65535"),
         (["--allow-grpc=false", "--allow-http=false"], "--allow-grpc and --allow-http are both off"),
         (
-            ["--metrics-config=summary_latencies=true"],
-            "--metrics-config is 'summary_latencies=true'; summaries are not offered",
+            ["--metrics-config=summary_quantiles=0.5,1.5:0"],
+            "--metrics-config is 'summary_quantiles=0.5,1.5:0'; expected summary_quantiles=<quantile>:<error>[,...]",
         ),
         (
             ["--metrics-config=counter_latencies=1"],
-            "--metrics-config is 'counter_latencies=1'; expected counter_latencies or histogram_latencies",
+            "--metrics-config is 'counter_latencies=1'; expected counter_latencies, histogram_latencies, summary_latencies",
         ),
         (["--max-inflight-requests=-1"], "--max-inflight-requests is -1; expected 0 (no bound) or more"),
         (["--max-inflight-bytes=-1"], "--max-inflight-bytes is -1; expected 0 (no bound) or more"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from aisle_server.frontends.gpu_metrics import GpuMetrics
@@ -12,7 +15,7 @@ from aisle_server.frontends.host_metrics import HostMetrics
 from aisle_server.frontends.metrics import render_metrics
 from aisle_server.inference import ComputeTimes
 from aisle_server.options import MetricsConfig
-from aisle_server.statistics import FailureReason
+from aisle_server.statistics import FailureReason, ModelStatistics
 from tests.support.fake_inference_server import IDENTITY, FakeInferenceServer
 from tests.support.fake_nvml import FakeNvml
 
@@ -56,7 +59,7 @@ def test_every_metric_of_triton_is_there_with_its_value() -> None:
 def test_a_model_with_a_response_cache_has_its_metrics() -> None:
     """Hits, misses and their durations come under Triton's names, for models that ask for the cache alone."""
     server = FakeInferenceServer(configs=(replace(IDENTITY, response_cache=True),))
-    server.books.record_cache_hit(lookup_ns=5_000)
+    server.books.record_cache_hit(lookup_ns=5_000, now_ms=1)
     server.books.record_cache_miss(ns=7_000)
     own = (("model", "identity"), ("version", "3"))
     samples = _samples(render_metrics(server))
@@ -126,6 +129,38 @@ def test_metrics_can_be_left_out() -> None:
     assert "nv_inference_queue_duration_us" in text
     assert "histogram" not in text
     assert "nv_inference_request_success" in text
+
+
+def test_summaries_are_given_when_asked_for() -> None:
+    """Under Triton's names: counts and sums since the start, quantiles of the last minute; NaN while there is nothing to tell of."""
+    server = FakeInferenceServer()
+    assert "summary" not in render_metrics(server)
+    server.books = ModelStatistics(has_windows=True)
+    config = MetricsConfig(summary_latencies=True, summary_quantiles=(0.5, 0.99))
+
+    def summary(part: str, suffix: str = "", quantile: str = "") -> float:
+        labels = [("model", "identity"), *([("quantile", quantile)] if quantile else []), ("version", "3")]
+        return _samples(render_metrics(server, config))[f"nv_inference_{part}_summary_us{suffix}", tuple(labels)]
+
+    assert summary("queue", "_count") == 0
+    assert math.isnan(summary("queue", quantile="0.5"))
+    now_ms = time.time_ns() // 1_000_000
+    for number in range(100):
+        server.books.record_success(
+            batch_size=1,
+            request_ns=(number + 1) * 1_000_000,
+            queue_ns=10_000,
+            times=ComputeTimes(1_000, 2_000_000, 3_000),
+            now_ms=now_ms,
+        )
+    server.books.record_cache_hit(lookup_ns=4_000, now_ms=now_ms)
+    assert (summary("request", "_count"), summary("request", "_sum")) == (101, 5_050_004)
+    assert summary("request", quantile="0.5") == pytest.approx(50_000, rel=0.03)
+    assert summary("request", quantile="0.99") == pytest.approx(99_000, rel=0.03)
+    assert (summary("queue", "_count"), summary("queue", "_sum")) == (101, 1_000)
+    for part, us in (("compute_input", 1), ("compute_infer", 2_000), ("compute_output", 3)):
+        assert summary(part, "_count") == 100
+        assert summary(part, quantile="0.5") == pytest.approx(us, rel=0.011)
 
 
 def test_the_machine_tells_its_processors_and_its_memory(tmp_path: Path) -> None:

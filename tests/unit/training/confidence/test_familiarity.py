@@ -115,6 +115,24 @@ def test_a_class_without_products():
     assert np.median(familiarity(_embeddings(train, ("title",)))) > 0.4
 
 
+def test_an_added_category(familiarity):
+    """A category that is added by examples makes its own products familiar, and leaves the others as they were."""
+    random = np.random.default_rng(12)
+    centre = random.normal(0, 4, 90)
+    products = centre + random.normal(0, 1, (60, 90))
+    embeddings = {"image": products[:, :70], "title": products[:, 70:]}
+    examples = (
+        {name: rows[:10] for name, rows in embeddings.items()},
+        {"image": np.ones(10, bool), "title": np.ones(10, bool)},
+    )
+    nothing = examples[0], {"image": np.ones(10, bool), "title": np.zeros(10, bool)}
+    assert np.median(familiarity(embeddings)) == 0.0
+    assert np.median(familiarity.knowing([examples])(embeddings)) > 0.1
+    assert np.median(familiarity.knowing([nothing])(embeddings)) == 0.0
+    new = _embeddings(_products(50, 13)[0], ("title",))
+    np.testing.assert_allclose(familiarity.knowing([examples])(new), familiarity(new))
+
+
 def test_products_that_are_all_alike():
     """Even where all validation products are the same the knots rise, so no division by zero follows."""
     knots = fit_knots(np.zeros(10))

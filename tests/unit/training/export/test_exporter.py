@@ -1,5 +1,6 @@
 """What an export writes, and that it answers like the networks it was made from."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,8 +18,13 @@ from google.protobuf import text_format
 
 from aisle_protocol.generated import model_config_pb2
 from aisle_training.commands.export import export
+from aisle_training.confidence.familiarity import Familiarity
+from aisle_training.confidence.rules import DecisionRules, rules_from_json
+from aisle_training.confidence.thresholds import Thresholds
+from aisle_training.export.configurations import decision_parameters
 from aisle_training.export.errors import ExportError
 from aisle_training.export.exporter import ExportedModel, export_run
+from aisle_training.export.taxonomy import Node, Taxonomy
 from aisle_training.recipes.tiny import RECIPE
 from aisle_training.runs import RunFolder
 from tests.support.untrained_run import LABELS, write_untrained_run
@@ -37,11 +43,11 @@ TABLE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "title_preprocess": ({"TITLE": BYTES, "IMAGE": BYTES}, {"TOKEN_IDS": TOKEN_IDS, "TITLE_PRESENT": FLAG}),
     "image_classifier": (
         {"PIXELS": PIXELS},
-        {"EMBEDDING": ("TYPE_FP32", (IMAGE_EMBEDDING,)), "PROBABILITIES": PROBABILITIES},
+        {"EMBEDDING": ("TYPE_FP32", (IMAGE_EMBEDDING,)), "PROBABILITIES": PROBABILITIES, "FAMILIARITY": FLAG},
     ),
     "title_classifier": (
         {"TOKEN_IDS": TOKEN_IDS},
-        {"EMBEDDING": ("TYPE_FP32", (TITLE_EMBEDDING,)), "PROBABILITIES": PROBABILITIES},
+        {"EMBEDDING": ("TYPE_FP32", (TITLE_EMBEDDING,)), "PROBABILITIES": PROBABILITIES, "FAMILIARITY": FLAG},
     ),
     "fusion_classifier": (
         {
@@ -50,12 +56,13 @@ TABLE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "IMAGE_PRESENT": FLAG,
             "TITLE_PRESENT": FLAG,
         },
-        {"PROBABILITIES": PROBABILITIES},
+        {"PROBABILITIES": PROBABILITIES, "FAMILIARITY": FLAG},
     ),
-    "image_categorizer": ({"IMAGE": BYTES}, {"CATEGORY": PROBABILITIES}),
-    "title_categorizer": ({"TITLE": BYTES}, {"CATEGORY": PROBABILITIES}),
-    "product_categorizer": ({"IMAGE": BYTES, "TITLE": BYTES}, {"CATEGORY": PROBABILITIES}),
+    "image_categorizer": ({"IMAGE": BYTES}, {"CATEGORY": PROBABILITIES, "FAMILIARITY": FLAG}),
+    "title_categorizer": ({"TITLE": BYTES}, {"CATEGORY": PROBABILITIES, "FAMILIARITY": FLAG}),
+    "product_categorizer": ({"IMAGE": BYTES, "TITLE": BYTES}, {"CATEGORY": PROBABILITIES, "FAMILIARITY": FLAG}),
 }
+CATEGORIZERS = ["image_categorizer", "title_categorizer", "product_categorizer"]
 CLASSIFIERS = ["image_classifier", "title_classifier", "fusion_classifier"]
 
 
@@ -84,16 +91,30 @@ def drawn(name: str, rows: int) -> dict[str, np.ndarray]:
     return {tensor: draw[tensor]() for tensor in TABLE[name][0]}
 
 
+def familiarity_of(run: RunFolder, name: str, inputs: dict[str, Any], outputs: dict[str, Any]) -> np.ndarray:
+    """What the run's familiarity says of each row, by the embeddings that the row has."""
+    familiarity = Familiarity.load(run.familiarity_path)
+    if name != "fusion_classifier":
+        return familiarity({name.removesuffix("_classifier"): np.asarray(outputs["EMBEDDING"])})[:, None]
+    scores = np.zeros((len(inputs["IMAGE_PRESENT"]), 1))
+    for row in range(len(scores)):
+        given = [each for each in ("image", "title") if inputs[f"{each.upper()}_PRESENT"][row]]
+        if given:
+            scores[row] = familiarity({each: inputs[f"{each.upper()}_EMBEDDING"][row : row + 1] for each in given})
+    return scores
+
+
 def assert_answers_like_the_network(run: RunFolder, name: str, rows: int, outputs: dict[str, np.ndarray]) -> None:
     """Hold outputs for `drawn(name, rows)` against the Keras network in this process."""
     inputs = drawn(name, rows)
     network = run.load_classifier(name)
     expected = network(inputs if len(inputs) > 1 else next(iter(inputs.values())), training=False)
+    expected = {**expected, "FAMILIARITY": familiarity_of(run, name, inputs, expected)}
     assert set(outputs) == set(expected) == set(TABLE[name][1])
     for tensor, (_, dims) in TABLE[name][1].items():
         assert outputs[tensor].shape == (rows, *dims)
         assert outputs[tensor].dtype == np.float32
-        np.testing.assert_allclose(outputs[tensor], expected[tensor], atol=1e-4)
+        np.testing.assert_allclose(outputs[tensor], expected[tensor], atol=1e-3 if tensor == "FAMILIARITY" else 1e-4)
     probabilities = outputs["PROBABILITIES"]
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
     assert probabilities.max() - probabilities.min() > 0.05  # a flat answer would prove nothing
@@ -126,7 +147,7 @@ def test_labels(onnx_repository: Path, name: str) -> None:
     assert lines == [" > ".join(path) for path in LABELS]
 
 
-@pytest.mark.parametrize("name", ["image_categorizer", "title_categorizer", "product_categorizer"])
+@pytest.mark.parametrize("name", CATEGORIZERS)
 def test_ensemble_is_connected(onnx_repository: Path, name: str) -> None:
     """Every step of an ensemble maps tensors that its model has, and reads what a step before it, or a caller, wrote."""
     config = config_of(onnx_repository, name)
@@ -140,18 +161,48 @@ def test_ensemble_is_connected(onnx_repository: Path, name: str) -> None:
         assert not set(step.output_map.values()) & written
         read |= set(step.input_map.values())
         written |= set(step.output_map.values())
-    assert written - read == {"CATEGORY"}
+    assert written - read == {"CATEGORY", "FAMILIARITY"}
 
 
 def test_ensembles_say_where_they_come_from(onnx_repository: Path) -> None:
     """An ensemble's parameters name the recipe, the catalogue and the sizes it was trained with."""
     parameters = config_of(onnx_repository, "product_categorizer").parameters
-    assert {key: value.string_value for key, value in parameters.items() if key != "aisle_version"} == {
+    others = {"aisle_version", "decisions", "taxonomy"}
+    assert {key: value.string_value for key, value in parameters.items() if key not in others} == {
         "recipe": "tiny",
         "catalogue_sha256": "5" * 64,
         "picture_size": str(SIZE),
         "title_length": str(LENGTH),
     }
+
+
+@pytest.mark.parametrize("name", CATEGORIZERS)
+def test_ensembles_say_how_to_decide(run: RunFolder, onnx_repository: Path, name: str) -> None:
+    """An ensemble's parameters hold the rules of the classifier that it ends in, and the taxonomy, as its file does."""
+    config = config_of(onnx_repository, name)
+    rules = rules_from_json(run.decisions_path.read_text(encoding="utf-8"))
+    expected = rules[config.ensemble_scheduling.step[-1].model_name]
+    assert DecisionRules.from_plain(json.loads(config.parameters["decisions"].string_value)) == expected
+    taxonomy = json.loads(config.parameters["taxonomy"].string_value)
+    assert taxonomy == json.loads((onnx_repository / name / "taxonomy.json").read_text(encoding="utf-8"))
+    assert [node["name"] for node in taxonomy["nodes"] if node["parent"] is None] == ["Home", "Clothing", "کتاب"]
+
+
+def test_a_large_taxonomy_stands_in_its_file_alone() -> None:
+    """A taxonomy that would make a configuration too large for a server to read is not among the parameters."""
+    taxonomy = Taxonomy([Node(f"{number:06}", (f"دسته {number}",)) for number in range(10_000)])
+    rules = DecisionRules(1, {("title",): {0.95: Thresholds((0.9,))}})
+    assert set(decision_parameters(rules, taxonomy)) == {"decisions"}
+
+
+def test_a_run_without_rules(tmp_path: Path) -> None:
+    """A run that has no decision rules is exported with CATEGORY alone."""
+    run = write_untrained_run(tmp_path / "run")
+    run.decisions_path.unlink()
+    export_run(run, tmp_path / "models")
+    config = config_of(tmp_path / "models", "product_categorizer")
+    assert [output.name for output in config.output] == ["CATEGORY"]
+    assert not {"decisions", "taxonomy"} & set(config.parameters)
 
 
 def test_files(onnx_repository: Path) -> None:
@@ -164,8 +215,7 @@ def test_files(onnx_repository: Path) -> None:
     expected |= {
         f"title_preprocess/1/{module}" for module in modules | {"titles.py", "title_ngrams.py", "tokenizer.json"}
     }
-    expected |= {f"{name}/1/.gitkeep" for name in TABLE if name.endswith("_categorizer")}
-    expected |= {f"{name}/MODEL_CARD.md" for name in TABLE if name.endswith("_categorizer")}
+    expected |= {f"{name}/{file}" for name in CATEGORIZERS for file in ("1/.gitkeep", "taxonomy.json", "MODEL_CARD.md")}
     expected |= {f"{name}/golden.json" for name in TABLE}
     assert {file for file in files_of(onnx_repository) if "__pycache__" not in file} == expected
 
@@ -214,9 +264,10 @@ def test_missing_inputs_have_no_influence(onnx_repository: Path) -> None:
     )
     inputs = drawn("fusion_classifier", 4) | {"IMAGE_PRESENT": np.zeros((4, 1), np.float32)}
     inputs["TITLE_PRESENT"] = np.ones((4, 1), np.float32)
-    (expected,) = session.run(None, inputs)
-    (outputs,) = session.run(None, inputs | {"IMAGE_EMBEDDING": np.full((4, IMAGE_EMBEDDING), np.nan, np.float32)})
-    assert (outputs == expected).all()
+    expected = session.run(None, inputs)
+    outputs = session.run(None, inputs | {"IMAGE_EMBEDDING": np.full((4, IMAGE_EMBEDDING), np.nan, np.float32)})
+    for output, before in zip(outputs, expected, strict=True):
+        assert (output == before).all()
 
 
 def test_versions(run: RunFolder, onnx_repository: Path, tmp_path: Path) -> None:
@@ -284,9 +335,14 @@ def test_other_backends_are_told(run: RunFolder, tmp_path: Path) -> None:
 def test_command(run: RunFolder, tmp_path: Path) -> None:
     """`aisle export` writes the repository and lists its models."""
     repository = tmp_path / "models"
+    named = json.loads(Taxonomy.of(LABELS).to_json())
+    named["nodes"][0]["names"]["fa"] = "خانه"
+    (tmp_path / "named.json").write_text(json.dumps(named), encoding="utf-8")
     arguments = [str(run.path), "--model-repository", str(repository), "--format", "onnx", "--version", "3"]
-    result = CliRunner().invoke(export, arguments)
+    result = CliRunner().invoke(export, [*arguments, "--taxonomy", str(tmp_path / "named.json")])
     assert result.exit_code == 0, result.output
+    taxonomy = (repository / "title_categorizer" / "taxonomy.json").read_text(encoding="utf-8")
+    assert json.loads(taxonomy) == named
     *lines, last = result.output.splitlines()
     assert [line.split()[0] for line in lines] == sorted(TABLE)
     assert last == f"version 3 of all models is in {repository}"
