@@ -30,6 +30,9 @@ class FakeInstance:
         self.model.backend.on_execute(requests)
         return Execution([self.model.answer(request) for request in requests], start_ns, time.monotonic_ns())
 
+    def is_healthy(self) -> bool:
+        return True
+
     def finalize(self) -> None:
         self.is_finalized = True
 

@@ -51,7 +51,11 @@ RECIPE = Recipe(
             flip_average=True,
         ),
         "title": TextRecipe(
-            schedule=Schedule(epochs=12, batch_size=128, learning_rate=2e-3, weight_decay=0.02, label_smoothing=0.05),
+            schedule=Schedule(
+                epochs=12, batch_size=128, learning_rate=2e-3, weight_decay=0.02, label_smoothing=0.05, patience=12
+            ),
+            masked=0.1,
+            unreadable=0.02,
         ),
     },
     fusion=FusionRecipe(kind="late"),

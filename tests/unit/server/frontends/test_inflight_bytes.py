@@ -21,6 +21,7 @@ from aisle_server.frontends.inflight_bytes import FREE_BYTES, InflightBytes
 from aisle_server.inference import InferenceRequest, InferenceResponse
 from aisle_server.options import HttpOptions
 from tests.support.asgi import Answer, ask
+from tests.support.fake_call import FakeCall
 from tests.support.fake_inference_server import FakeInferenceServer
 
 LIMIT = 200_000
@@ -186,17 +187,7 @@ async def test_messages_are_charged_before_they_are_parsed() -> None:
 async def test_requests_of_a_stream_are_refused_one_by_one() -> None:
     """The second large request of a stream is told so in its turn, and the stream goes on."""
     slow = _Slow()
-    answers: list[pb.ModelStreamInferResponse] = []
-
-    class Call:
-        def metadata(self) -> dict[str, str]:
-            return {}
-
-        def deadline_ns(self) -> None:
-            return None
-
-        async def send(self, message: pb.ModelStreamInferResponse) -> None:
-            answers.append(message)
+    call = FakeCall()
 
     async def requests() -> AsyncIterator[pb.ModelInferRequest]:
         for request_id, rows in (("large", 2000), ("second", 2000), ("small", 10)):
@@ -204,8 +195,7 @@ async def test_requests_of_a_stream_are_refused_one_by_one() -> None:
             await _settled()
         slow.proceed.set()
 
-    call: Any = Call()
     await slow.servicer.model_stream_infer(requests(), call)
-    told = {each.infer_response.id: each.error_message for each in answers}
+    told = {each.infer_response.id: each.error_message for each in call.sent}
     assert told == {"large": "", "second": FULL, "small": ""}
     assert slow.inflight.under_way == 0
