@@ -28,6 +28,7 @@ epoch of 6 for those that are trained; the weights of `late` came out as 0.45 fo
     late                   0.9849          0.9058        0.9823
     residual               0.9838          0.9053        0.9812
     concatenation          0.9799          0.9016        0.9807
+    gated                  0.9721          0.9011        0.9810
 """
 
 import dataclasses

@@ -58,6 +58,8 @@ class FusionClassifier(keras.Model):  # type: ignore[misc]
 
     Attributes:
         kind: What recipes call it.
+        classes: Number of categories.
+        names: The modalities, in the order of the inputs.
     """
 
     kind: ClassVar[str]
@@ -71,6 +73,7 @@ class FusionClassifier(keras.Model):  # type: ignore[misc]
             **{"name": "fusion_classifier", **kwargs},
         )
         self.temperature_softmax = softmax
+        self.classes = int(config["classes"])
         self.names = tuple(inputs.embeddings)
         self._logits = logits
         # A list of pairs: Keras may sort a mapping.
