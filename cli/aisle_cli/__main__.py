@@ -42,7 +42,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     ),
     "train": Entry(
         "aisle_training.commands.train:train",
-        'Train the image, title and fusion classifier of RECIPE ("fashion", "tiny") on a catalogue.',
+        "Train the classifiers of RECIPE on a catalogue.",
         "training",
     ),
     "evaluate": Entry(
