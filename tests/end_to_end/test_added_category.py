@@ -47,7 +47,10 @@ def test_a_category_is_added_and_served(run: Path, balls: Path, tmp_path: Path):
     """Eight examples are enough for the served models to find a ninth; the cost is printed, and `list` and `remove` tell."""
     name = " > ".join(PATH)
     printed = aisle("category", "add", run, "--category", name, "--examples", balls, "--count", "8")
-    rows = {line[:20].strip(): line[20:].split() for line in printed.splitlines()[2:5]}
+    lines = printed.splitlines()
+    # Before the table stands what the progress of decoding leaves behind.
+    start = next(place for place, line in enumerate(lines) if line.startswith("---")) + 1
+    rows = {line[:20].strip(): line[20:].split() for line in lines[start : start + 3]}
     assert set(rows) == {"picture and title", "picture alone", "title alone"}
     learnt, before, after, new, found = rows["picture and title"]
     assert int(learnt) > 0
