@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from aisle_training import frozen_features
+from aisle_training.catalogue.catalogue import Product
 from aisle_training.classifier_training import SplitInputs, train_classifier
 from aisle_training.frozen_features import FeatureBatches, compute_features
 from aisle_training.modalities.encoder import Encoded
@@ -104,7 +105,8 @@ def test_frozen_classifier_is_trained_and_saved_whole(tmp_path: Path):
     encoder, run = ImageEncoder("image", recipe, tmp_path), RunFolder(tmp_path)
     labels = np.repeat(np.arange(2, dtype=np.int32), 20)
     pixels = (PIXELS // 4 + (labels * 150).astype(np.uint8)[:, None, None, None]).astype(np.uint8)
-    part = SplitInputs(labels, {"image": Encoded(pixels, np.ones(40, dtype=np.bool_))})
+    products = [Product(str(number), "", ("A",), None) for number in range(40)]
+    part = SplitInputs(labels, {"image": Encoded(pixels, np.ones(40, dtype=np.bool_))}, products)
     train_classifier(encoder, run, {"train": part, "validation": part}, 2, 0, None, tmp_path / "kept")
     model = run.load_classifier("image_classifier")
     keras.utils.set_random_seed(0)
