@@ -113,3 +113,13 @@ def test_a_repository_without_golden_files(tmp_path: Path):
     done = CliRunner().invoke(main, ["export", "--verify", "--model-repository", str(tmp_path)])
     assert done.exit_code == 1
     assert "holds no golden file" in done.output
+
+
+def test_the_shipped_repository_is_golden():
+    """Each model that ships has its golden file, and is served as it was trained."""
+    repository = ROOT / "model_repository"
+    files = golden_files(repository)
+    assert set(files) == MODELS
+    with running_server(repository) as server, InferenceClient(server.grpc) as client:
+        for model, path in files.items():
+            replay(client, model, path)
