@@ -69,7 +69,7 @@ def test_an_example(browser):
 def test_nothing_given(browser):
     """A click with an empty form says what to give; Clear brings the first words back."""
     browser.click("#aisle-ask")
-    assert "Give a picture, a title, or both" in browser.wait_for(".aisle-error")
+    assert "Neither a title nor a picture was given" in browser.wait_for(".aisle-error")
     browser.click("#aisle-clear")
     browser.wait_for(".aisle-note", "appears here")
 

@@ -45,6 +45,7 @@ def write_onnx(classifier: Classifier, path: Path) -> None:
         opset=OPSET,
         custom_op_handlers={"Erfc": (_erfc, []), "SelectV2": (_where, [])},
     )
+    _keep_constants(proto.graph, network.get_concrete_function(*signature).graph)
     for tensor in (*proto.graph.input, *proto.graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
     try:
@@ -56,6 +57,19 @@ def write_onnx(classifier: Classifier, path: Path) -> None:
     if any(sorted(some) != sorted(others) for some, others in zip(found, expected, strict=True)):
         raise ExportError(f"the ONNX graph of {classifier.name} has tensors {found}, expected {expected}")
     onnx.save_model(proto, path)
+
+
+def _keep_constants(graph: Any, traced: Any) -> None:
+    """Turn constants that a layer holds outside its weights, such as the mean of a normalisation, into initializers.
+
+    TensorFlow captures them when it traces a function, and tf2onnx takes what is captured for an input.
+    """
+    from onnx import numpy_helper
+
+    captured = {placeholder.name: value for value, placeholder in traced.captures if hasattr(value, "numpy")}
+    for tensor in [tensor for tensor in graph.input if tensor.name in captured]:
+        graph.initializer.append(numpy_helper.from_array(np.asarray(captured[tensor.name]), tensor.name))
+        graph.input.remove(tensor)
 
 
 def open_onnx(path: Path) -> Network:

@@ -41,8 +41,8 @@ class TextEncoder(Encoder):
 
     @property
     def highest(self) -> int:
-        """The highest token id."""
-        return self.tokenizer.vocabulary_size - 1
+        """The highest token id that may stand in any place: those of n-grams do not stand for subwords."""
+        return self.tokenizer.subword_count - 1
 
     @property
     def tokenizer_path(self) -> Path:

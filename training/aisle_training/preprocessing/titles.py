@@ -133,7 +133,12 @@ class TitleTokenizer:
     @property
     def vocabulary_size(self) -> int:
         """Number of token ids, those of n-grams included; ids run from 0 to one less."""
-        return int(self._tokenizer.get_vocab_size()) + (len(self._ngrams.ngrams) if self._ngrams else 0)
+        return self.subword_count + (len(self._ngrams.ngrams) if self._ngrams else 0)
+
+    @property
+    def subword_count(self) -> int:
+        """Number of token ids of subwords, padding and unknown included; they are the lowest."""
+        return int(self._tokenizer.get_vocab_size())
 
     def encode(self, titles: Sequence[str]) -> npt.NDArray[np.int32]:
         """Turn titles into token ids.
