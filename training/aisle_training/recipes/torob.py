@@ -5,6 +5,9 @@ aisle catalogue import titles.csv -o CATALOGUE --no-pictures --number-rows \
 aisle catalogue split CATALOGUE -o CATALOGUE/splits.csv
 aisle train torob --catalogue CATALOGUE -o RUN
 aisle evaluate RUN
+
+On 1,763 titles of a grouped test split, 11 categories: accuracy 0.9614, 0.9626, 0.9603 and 0.9603 with the seeds 0 to 3, mean
+0.9612; the linear SVM on TF-IDF features beside it has 0.9637. The standard error of each is 0.0045.
 """
 
 from aisle_training.recipes.recipe import FusionRecipe, Recipe, Schedule, TextRecipe
