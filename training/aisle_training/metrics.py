@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aisle_training.confidence.coverage import running_precision
 from aisle_training.datasets import Labels
 
 Probabilities = npt.NDArray[np.floating[Any]]
@@ -174,12 +175,9 @@ def coverage_curve(probabilities: Probabilities, labels: Labels) -> list[Coverag
         A point for each confidence that occurs, the highest first; rows of equal confidence are answered together.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
-    order = np.argsort(-confidence, kind="stable")
-    ranked = confidence[order]
-    answered = np.arange(1, len(labels) + 1)
-    precision = np.cumsum(probabilities.argmax(axis=1)[order] == labels[order]) / answered
-    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    return [CoveragePoint(float(ranked[i]), float(answered[i] / len(labels)), float(precision[i])) for i in ends]
+    coverage, precision, answered = running_precision(confidence, probabilities.argmax(axis=1) == labels)
+    thresholds = np.sort(confidence)[::-1][answered - 1]
+    return [CoveragePoint(*map(float, point)) for point in zip(thresholds, coverage, precision, strict=True)]
 
 
 def coverage_at(curve: Sequence[CoveragePoint], precision: float) -> float:

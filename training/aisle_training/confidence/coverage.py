@@ -43,7 +43,7 @@ def coverage_curve(
     Returns:
         The curve; products of the same confidence are answered together.
     """
-    coverage, precision, _ = _running(confidence, correct)
+    coverage, precision, _ = running_precision(confidence, correct)
     if len(coverage) > points:
         chosen = np.unique(np.linspace(0, len(coverage) - 1, points).round().astype(np.int64))
         coverage, precision = coverage[chosen], precision[chosen]
@@ -63,15 +63,15 @@ def coverage_at_precision(
     Returns:
         0 to 1; 0 when not even the most confident answers are right often enough.
     """
-    coverage, reached, _ = _running(confidence, correct)
+    coverage, reached, _ = running_precision(confidence, correct)
     enough = coverage[reached >= precision]
     return float(enough.max()) if len(enough) else 0.0
 
 
-def _running(
+def running_precision(
     confidence: npt.NDArray[np.floating[Any]], correct: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Coverage, precision and answered rows at each distinct confidence, falling."""
+    """Give coverage, precision and answered rows at each distinct confidence, falling; arguments as for `coverage_curve`."""
     order = np.argsort(-confidence, kind="stable")
     # A threshold cannot tell equals apart: count after the last of them.
     last_of_equals = np.append(np.diff(confidence[order]) != 0, len(order) > 0)[: len(order)]
