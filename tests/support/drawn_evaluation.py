@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aisle_training.classifiers import Answers
 from aisle_training.evaluation.evaluation import Evaluation, Origin, TrainingCost
-from aisle_training.evaluation.measuring import Answers, break_down, measure, measure_classes
+from aisle_training.evaluation.measuring import break_down, measure, measure_classes
 from aisle_training.recipes.tiny import RECIPE
 from aisle_training.report.comparison import ReportedRun
 

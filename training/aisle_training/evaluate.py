@@ -5,20 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
 
+from aisle_training.answered_split import AnsweredSplit
 from aisle_training.baselines import predict_with_linear_svm
-from aisle_training.catalogue.catalogue import Catalogue, Product
-from aisle_training.catalogue.splits import read_split
+from aisle_training.catalogue.catalogue import Product
 from aisle_training.category_words import mask_category_words
-from aisle_training.datasets import LabelledProducts, Labels, Progress, no_progress, select_split
-from aisle_training.evaluation.classifiers import Classifiers, Outputs
+from aisle_training.datasets import LabelledProducts, Labels
 from aisle_training.evaluation.disturbances import PICTURE_DISTURBANCES, TEXT_DISTURBANCES
 from aisle_training.evaluation.evaluation import Evaluation, Figures, Origin
-from aisle_training.evaluation.measuring import Answers, break_down, measure, measure_classes
+from aisle_training.evaluation.measuring import break_down, measure, measure_classes
 from aisle_training.evaluation.training_cost import read_training_cost
 from aisle_training.modalities.encoder import Encoded, Encoder
 from aisle_training.modalities.image import ImageEncoder
@@ -30,7 +29,7 @@ from aisle_training.runs import RunFolder
 DISTURBED_ROWS: Final = 2000
 
 
-def evaluate(run: RunFolder, catalogue: Catalogue, on_progress: Progress = no_progress) -> Evaluation:
+def evaluate(run: RunFolder, split: AnsweredSplit) -> Evaluation:
     """Measure a run's classifiers, as they will be exported, on its test split.
 
     A row that lacks an input is left out of the figures that use this input. Disturbed inputs are measured on a draw of
@@ -38,39 +37,27 @@ def evaluate(run: RunFolder, catalogue: Catalogue, on_progress: Progress = no_pr
 
     Args:
         run: A run that is trained to its end.
-        catalogue: The catalogue that it was trained on.
-        on_progress: Called with the number of products whose pictures are decoded, and of all.
+        split: Its test split, answered.
 
     Returns:
         The figures.
-
-    Raises:
-        ValueError: The run is not complete, or its test split is empty.
-        CatalogueError: The catalogue is not the one that the run was trained on.
     """
     started_s = time.monotonic()
-    classes, classifiers = run.labels(), Classifiers(run)
-    products = catalogue.products()
-    split_by_id = read_split(run.split_path, catalogue)
-    train, test = (select_split(products, split_by_id, split, classes) for split in ("train", "test"))
-    encoded = {encoder.name: encoder.encode(test.products, on_progress) for encoder in classifiers.encoders}
-    outputs = {encoder.name: classifiers.predict(encoder, encoded[encoder.name]) for encoder in classifiers.encoders}
-    answers = classifiers.answer(outputs)
-    if not answers:
-        raise ValueError("no product of the test split has any of the inputs that the run was trained on")
+    test, product_ids = split.test, [product.id for product in split.test.products]
     return Evaluation(
         origin=read_origin(run, len(test)),
-        classes=classes,
+        classes=list(split.classes),
         figures=[
-            *(measure(each, test.labels) for each in answers),
-            *_measure_disturbed(classifiers, test, encoded, outputs, answers),
-            *_measure_baselines(classifiers.encoders, train, test, len(classes)),
+            *(measure(each, test.labels) for each in split.answers),
+            *_measure_disturbed(split),
+            *_measure_baselines(split.classifiers.encoders, split.train, test, len(split.classes)),
         ],
-        breakdowns=[break_down(each, test.labels, [product.id for product in test.products]) for each in answers],
+        breakdowns=[break_down(each, test.labels, product_ids) for each in split.answers],
         training={
-            name: read_training_cost(run, name, model.count_params()) for name, model in classifiers.models.items()
+            name: read_training_cost(run, name, model.count_params())
+            for name, model in split.classifiers.models.items()
         },
-        seconds=time.monotonic() - started_s,
+        seconds=split.seconds + time.monotonic() - started_s,
     )
 
 
@@ -88,24 +75,18 @@ def read_origin(run: RunFolder, test_rows: int) -> Origin:
     )
 
 
-def _measure_disturbed(
-    classifiers: Classifiers,
-    test: LabelledProducts,
-    encoded: Mapping[str, Encoded],
-    outputs: Mapping[str, Outputs],
-    clean: Sequence[Answers],
-) -> Iterator[Figures]:
+def _measure_disturbed(split: AnsweredSplit) -> Iterator[Figures]:
     """Measure what disturbing one input does to its own classifier, and to fusion with all inputs."""
-    complete = rows_with({name: each.present for name, each in outputs.items()}, list(outputs))
+    classifiers, test = split.classifiers, split.test
+    complete = rows_with({name: each.present for name, each in split.outputs.items()}, list(split.outputs))
     if not len(complete):
         return
     rows = np.sort(np.random.default_rng(0).permutation(complete)[:DISTURBED_ROWS])
-    sample = {name: each[rows] for name, each in outputs.items()}
-    before = {(each.model, each.inputs): each for each in clean}
+    products = [test.products[row] for row in rows]
+    sample = {name: each[rows] for name, each in split.outputs.items()}
+    before = {(each.model, each.inputs): each for each in split.answers}
     for encoder in classifiers.encoders:
-        for condition, disturbed in _disturb(
-            encoder, [test.products[row] for row in rows], encoded[encoder.name][rows]
-        ):
+        for condition, disturbed in _disturb(encoder, products, split.encoded[encoder.name][rows]):
             changed = {**sample, encoder.name: classifiers.predict(encoder, disturbed)}
             for answers in classifiers.answer(changed):
                 if answers.model == encoder.classifier or answers.inputs == classifiers.all_inputs:

@@ -2,18 +2,22 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from aisle_training.answered_split import answer_test_split
 from aisle_training.catalogue.catalogue import Catalogue
 from aisle_training.commands.catalogue import catalogue as catalogue_command
+from aisle_training.confidence.measuring import measure_confidence
 from aisle_training.evaluate import evaluate
 from aisle_training.evaluation.evaluation import CLEAN, Evaluation
 from aisle_training.evaluation.table import format_table
+from aisle_training.recipes.recipe import Recipe
 from aisle_training.recipes.tiny import RECIPE
 from tests.support.drawn_catalogue import draw_products, write_catalogue
-from tests.support.scripted_run import write_scripted_run
+from tests.support.scripted_run import ScriptedClassifier, ScriptedRun, write_scripted_run
 
 BOTH, FUSION = "picture and title", "fusion_classifier"
 
@@ -39,8 +43,34 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
 @pytest.fixture(scope="module")
 def evaluation(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     """The evaluation of a run over pictures and titles."""
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    return evaluate(write_scripted_run(folder, RECIPE, catalogue, catalogue.folder / "splits.csv"), catalogue)
+    return evaluated(write_run(tmp_path_factory.mktemp("runs") / "run", catalogue), catalogue)
+
+
+def write_run(folder: Path, catalogue: Catalogue, recipe: Recipe = RECIPE) -> ScriptedRun:
+    """A run on the catalogue's own split."""
+    return write_scripted_run(folder, recipe, catalogue, catalogue.folder / "splits.csv")
+
+
+def evaluated(run: ScriptedRun, catalogue: Catalogue) -> Evaluation:
+    """Its evaluation."""
+    return evaluate(run, answer_test_split(run, catalogue))
+
+
+def counting(model: ScriptedClassifier, asked: list[int]) -> ScriptedClassifier:
+    """The same classifier, which notes about how many rows it is asked each time."""
+
+    class Counting(ScriptedClassifier):
+        def __init__(self) -> None:
+            pass
+
+        def predict(self, rows: Any, batch_size: int, verbose: int) -> dict[str, Any]:
+            asked.append(len(next(iter(rows.values())) if isinstance(rows, dict) else rows))
+            return model.predict(rows, batch_size, verbose)
+
+        def count_params(self) -> int:
+            return model.count_params()
+
+    return Counting()
 
 
 def test_every_way_to_ask_has_a_row(catalogue: Catalogue, evaluation: Evaluation):
@@ -101,18 +131,37 @@ def test_hashes_and_costs_are_stated(catalogue: Catalogue, evaluation: Evaluatio
 
 def test_the_same_run_is_measured_alike_twice(catalogue: Catalogue, evaluation: Evaluation, tmp_path: Path):
     """Draws and disturbances repeat: but for its own seconds, a second evaluation is equal."""
-    again = evaluate(
-        write_scripted_run(tmp_path / "run", RECIPE, catalogue, catalogue.folder / "splits.csv"), catalogue
-    )
+    again = evaluated(write_run(tmp_path / "run", catalogue), catalogue)
     assert again.figures == evaluation.figures
     assert again.breakdowns == evaluation.breakdowns
 
 
+def test_the_test_split_is_answered_once(catalogue: Catalogue, tmp_path: Path):
+    """Figures and confidence are measured on the same answers: each network is asked about the whole test split once."""
+    run = write_run(tmp_path / "run", catalogue)
+    split = answer_test_split(run, catalogue)
+    asked: dict[str, list[int]] = {name: [] for name in split.classifiers.models}
+    assert len(split.outputs["image"].probabilities) == len(split.outputs["title"].probabilities) == len(split.test)
+    for name, model in split.classifiers.models.items():
+        split.classifiers.models[name] = counting(model, asked[name])
+    evaluation, confidence = evaluate(run, split), measure_confidence(run, split)
+    for name in ("image_classifier", "title_classifier"):
+        assert asked[name]  # about disturbed and unknown products
+        assert len(split.test) not in asked[name]
+    # The classes themselves are the last level, so what is measured there is what the table of figures says.
+    leaves = {(each.model, each.inputs): each for each in confidence.levels if each.level == 2}
+    rows = {(each.model, split.classifiers.modalities[each.inputs]): each for each in evaluation.figures[:5]}
+    assert leaves.keys() == rows.keys()
+    for key, leaf in leaves.items():
+        assert (leaf.accuracy, leaf.rows) == (rows[key].accuracy, rows[key].rows)
+        assert leaf.coverage == {"0.95": rows[key].coverage_at_95, "0.98": rows[key].coverage_at_98}
+    assert confidence.decisions == confidence.out_of_class == []  # a scripted run has no rules
+
+
 def test_one_modality_has_no_fusion(catalogue: Catalogue, tmp_path: Path):
     """A run of titles alone is measured by its one classifier, which is also the one that the run is for."""
-    recipe = RECIPE.with_modalities(["title"])
-    run = write_scripted_run(tmp_path / "run", recipe, catalogue, catalogue.folder / "splits.csv")
-    evaluation = evaluate(run, catalogue)
+    run = write_run(tmp_path / "run", catalogue, RECIPE.with_modalities(["title"]))
+    evaluation = evaluated(run, catalogue)
     assert {each.model for each in evaluation.figures} == {
         "title_classifier",
         "TF-IDF + linear SVM",

@@ -31,6 +31,7 @@ def evaluate(run: Path, catalogue_folder: Path | None) -> None:
 
     # Before it is imported: what TensorFlow has to say about this processor is for its own builders.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from aisle_training.answered_split import answer_test_split
     from aisle_training.catalogue.catalogue import Catalogue
     from aisle_training.catalogue.errors import CatalogueError
     from aisle_training.commands.progress import progress_bar
@@ -38,7 +39,6 @@ def evaluate(run: Path, catalogue_folder: Path | None) -> None:
     from aisle_training.confidence.table import format_confidence
     from aisle_training.evaluate import evaluate as evaluate_run
     from aisle_training.evaluation.table import format_table
-    from aisle_training.modalities.registry import create_encoders
     from aisle_training.runs import RunFolder
 
     # Each network is traced anew, which TensorFlow takes for a loop gone wrong.
@@ -47,14 +47,15 @@ def evaluate(run: Path, catalogue_folder: Path | None) -> None:
     try:
         catalogue = Catalogue.open(catalogue_folder or Path(folder.data()["catalogue"]))
         with progress_bar("Decoding pictures") as show:
-            evaluation = evaluate_run(folder, catalogue, show)
-        confidence = measure_confidence(folder, catalogue)
+            split = answer_test_split(folder, catalogue, show)
+        evaluation = evaluate_run(folder, split)
+        confidence = measure_confidence(folder, split)
     except (ValueError, CatalogueError) as error:
         raise click.ClickException(str(error)) from error
     folder.evaluation_path.write_text(evaluation.to_json(), encoding="utf-8")
     folder.confidence_path.write_text(confidence.to_json(), encoding="utf-8")
     click.echo(format_table(evaluation))
-    nouns = {encoder.name: encoder.noun for encoder in create_encoders(folder.recipe(), run)}
+    nouns = {encoder.name: encoder.noun for encoder in split.classifiers.encoders}
     click.echo(f"\n{format_confidence(confidence, nouns)}\n")
     click.echo(
         f"written to {folder.evaluation_path} and {folder.confidence_path}; "

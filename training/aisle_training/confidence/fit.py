@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aisle_training.classifier_training import SplitInputs
+from aisle_training.classifiers import Classifiers
 from aisle_training.confidence.familiarity import Familiarity
 from aisle_training.confidence.hierarchy import Hierarchy
-from aisle_training.confidence.judging import judge, list_masks
+from aisle_training.confidence.judging import judge
 from aisle_training.confidence.rules import DecisionRules, rules_to_json
 from aisle_training.fusion_training import FusionRows
 from aisle_training.modalities.encoder import Encoder
+from aisle_training.presence import list_presences
 from aisle_training.runs import RunFolder
 
 log = logging.getLogger(__name__)
@@ -39,12 +41,15 @@ def fit_confidence(
         {name: (part.embeddings[name], part.present[name]) for name in part.embeddings}
         for part in (rows["train"], rows["validation"])
     )
-    familiarity = Familiarity.fit(train, rows["train"].labels, held_out, list_masks(encoders), len(classes))
+    masks = list(list_presences({encoder.name: encoder.noun for encoder in encoders}).values())
+    familiarity = Familiarity.fit(train, rows["train"].labels, held_out, masks, len(classes))
     familiarity.save(run.familiarity_path)
-    hierarchy = Hierarchy(classes)
+    hierarchy, classifiers = Hierarchy(classes), Classifiers(encoders, models)
+    outputs = classifiers.ask(validation.encoded)
+    answers = classifiers.answer(outputs)
     rules = {
         classifier: DecisionRules.fit(judged, hierarchy)
-        for classifier, judged in judge(encoders, models, validation, familiarity).items()
+        for classifier, judged in judge(classifiers, outputs, answers, validation.labels, familiarity).items()
     }
     partial = run.decisions_path.with_suffix(".partial")
     partial.write_text(rules_to_json(rules), encoding="utf-8")

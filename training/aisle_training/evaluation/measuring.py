@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from aisle_training.classifiers import Answers
 from aisle_training.datasets import Labels
 from aisle_training.evaluation.evaluation import CLEAN, Breakdown, ConfidentError, Figures
 from aisle_training.metrics import (
     Classes,
     CoveragePoint,
-    Probabilities,
     accuracy,
     class_scores,
     confusion_matrix,
@@ -30,28 +28,6 @@ from aisle_training.metrics import (
 
 CONFIDENT_ERRORS: Final = 60
 COVERAGE_POINTS: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What a classifier makes of rows of a split.
-
-    Attributes:
-        model: The classifier.
-        inputs: What it was given.
-        rows: Numbers of the rows in the split, [answers].
-        probabilities: Calibrated, [answers, classes].
-    """
-
-    model: str
-    inputs: str
-    rows: npt.NDArray[np.int64]
-    probabilities: Probabilities
-
-    @property
-    def predicted(self) -> npt.NDArray[np.int64]:
-        """The most probable class of each row, [answers]."""
-        return np.asarray(self.probabilities.argmax(axis=1))
 
 
 def measure(answers: Answers, labels: Labels, condition: str = CLEAN, clean: Answers | None = None) -> Figures:

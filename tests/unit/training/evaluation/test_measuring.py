@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from aisle_training.classifiers import Answers
 from aisle_training.evaluation.evaluation import CLEAN
-from aisle_training.evaluation.measuring import COVERAGE_POINTS, Answers, break_down, measure, measure_classes
+from aisle_training.evaluation.measuring import COVERAGE_POINTS, break_down, measure, measure_classes
 from aisle_training.metrics import coverage_at
 from tests.support.drawn_evaluation import draw_answers
 

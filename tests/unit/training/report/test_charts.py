@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from aisle_training.evaluation.measuring import Answers, break_down
+from aisle_training.classifiers import Answers
+from aisle_training.evaluation.measuring import break_down
 from aisle_training.report.charts import MOST_CLASSES, MOST_LINES, Point, Series, confusion_chart, line_chart
 
 

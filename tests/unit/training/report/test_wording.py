@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from aisle_training.evaluation.measuring import Answers, break_down, measure
+from aisle_training.classifiers import Answers
+from aisle_training.evaluation.measuring import break_down, measure
 from aisle_training.report.comparison import compare
 from aisle_training.report.wording import category_names, margin, summarize, summarize_run, worst_confusions
 from tests.support.drawn_evaluation import draw_answers, draw_evaluation, reported

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from aisle_training.batches import fusion_inputs
 from aisle_training.datasets import Flags
-from aisle_training.evaluation.measuring import Answers
+from aisle_training.metrics import Probabilities
 from aisle_training.modalities.encoder import Encoded, Encoder
 from aisle_training.modalities.registry import create_encoders
 from aisle_training.presence import list_presences, rows_with
@@ -37,35 +37,70 @@ class Outputs:
         return Outputs(self.embeddings[rows], self.probabilities[rows], self.present[rows])
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a classifier makes of rows.
+
+    Attributes:
+        model: The classifier.
+        inputs: What it was given, as people call it.
+        rows: Numbers of the rows in what was asked about, [answers].
+        probabilities: Calibrated, [answers, classes].
+    """
+
+    model: str
+    inputs: str
+    rows: npt.NDArray[np.int64]
+    probabilities: Probabilities
+
+    @property
+    def predicted(self) -> npt.NDArray[np.int64]:
+        """The most probable class of each row, [answers]."""
+        return np.asarray(self.probabilities.argmax(axis=1))
+
+
 class Classifiers:
     """The trained classifiers of a run.
 
     Args:
-        run: A run that is trained to its end.
-
-    Attributes:
         encoders: Of the modalities, in the order of the recipe.
         models: By name, in the order in which they were trained.
 
-    Raises:
-        ValueError: The run is not complete.
+    Attributes:
+        encoders: The same.
+        models: The same.
+        modalities: For each set of inputs that `Answers` names, the modalities that it is.
     """
 
-    def __init__(self, run: RunFolder) -> None:
+    def __init__(self, encoders: Sequence[Encoder], models: Mapping[str, Any]) -> None:
+        self.encoders = list(encoders)
+        self.models = dict(models)
+        self._masks = list_presences({encoder.name: encoder.noun for encoder in encoders})
+        self.modalities = self._masks | {encoder.noun: (encoder.name,) for encoder in encoders}
+
+    @classmethod
+    def load(cls, run: RunFolder) -> Classifiers:
+        """Load the classifiers of a run.
+
+        Raises:
+            ValueError: The run is not complete.
+        """
         recipe = run.recipe()
-        self.encoders: list[Encoder] = create_encoders(recipe, run.path)
-        self.models: dict[str, Any] = {name: run.load_classifier(name) for name in recipe.classifiers}
-        self._masks = list_presences({encoder.name: encoder.noun for encoder in self.encoders})
+        return cls(create_encoders(recipe, run.path), {name: run.load_classifier(name) for name in recipe.classifiers})
 
     @property
     def all_inputs(self) -> str:
         """All modalities, as people call them: "picture and title"."""
         return next(iter(self._masks))
 
+    def ask(self, encoded: Mapping[str, Encoded]) -> dict[str, Outputs]:
+        """Ask the classifier of each modality about every row; `encoded` has the same rows by modality."""
+        return {encoder.name: self.predict(encoder, encoded[encoder.name]) for encoder in self.encoders}
+
     def predict(self, encoder: Encoder, encoded: Encoded) -> Outputs:
         """Ask the classifier of one modality about every row."""
         outputs = self.models[encoder.classifier].predict(encoded.array, batch_size=256, verbose=0)
-        return Outputs(outputs["EMBEDDING"], outputs["PROBABILITIES"], encoded.present)
+        return Outputs(np.asarray(outputs["EMBEDDING"]), np.asarray(outputs["PROBABILITIES"]), encoded.present)
 
     def answer(self, outputs: Mapping[str, Outputs]) -> list[Answers]:
         """Give the answers to each set of inputs, all of them first, and of the classifier of each modality.
