@@ -11,13 +11,12 @@ from typing import Any, Final
 import numpy as np
 
 from aisle_training.answered_split import AnsweredSplit
-from aisle_training.baselines import predict_with_linear_svm
 from aisle_training.catalogue.catalogue import Product
 from aisle_training.category_words import mask_category_words
-from aisle_training.datasets import LabelledProducts, Labels
+from aisle_training.evaluation.baselines import measure_baselines
 from aisle_training.evaluation.disturbances import PICTURE_DISTURBANCES, TEXT_DISTURBANCES
 from aisle_training.evaluation.evaluation import Evaluation, Figures, Origin
-from aisle_training.evaluation.measuring import break_down, measure, measure_classes
+from aisle_training.evaluation.measuring import break_down, measure
 from aisle_training.evaluation.training_cost import read_training_cost
 from aisle_training.modalities.encoder import Encoded, Encoder
 from aisle_training.modalities.image import ImageEncoder
@@ -50,7 +49,7 @@ def evaluate(run: RunFolder, split: AnsweredSplit) -> Evaluation:
         figures=[
             *(measure(each, test.labels) for each in split.answers),
             *_measure_disturbed(split),
-            *_measure_baselines(split.classifiers.encoders, split.train, test, len(split.classes)),
+            *measure_baselines(split),
         ],
         breakdowns=[break_down(each, test.labels, product_ids) for each in split.answers],
         training={
@@ -108,22 +107,3 @@ def _disturb(encoder: Encoder, products: Sequence[Product], encoded: Encoded) ->
             fields: list[dict[str, Any]] = [{encoder.recipe.field: text} for text in changed]
             pairs = zip(products, fields, strict=True)
             yield f"{encoder.noun} {condition}", encoder.encode([dataclasses.replace(one, **new) for one, new in pairs])
-
-
-def _measure_baselines(
-    encoders: Sequence[Encoder], train: LabelledProducts, test: LabelledProducts, classes: int
-) -> Iterator[Figures]:
-    """Measure what a network has to beat: the linear SVM on each text, and saying the same of every product."""
-    for encoder in encoders:
-        if isinstance(encoder, TextEncoder):
-            (train_texts, train_labels), (texts, labels) = (_given_texts(encoder, part) for part in (train, test))
-            if texts:
-                predicted = predict_with_linear_svm(train_texts, train_labels, texts)
-                yield measure_classes("TF-IDF + linear SVM", encoder.noun, predicted, labels, classes)
-    most_frequent = np.full(len(test), np.bincount(train.labels).argmax())
-    yield measure_classes("most frequent category", "nothing", most_frequent, test.labels, classes)
-
-
-def _given_texts(encoder: TextEncoder, part: LabelledProducts) -> tuple[list[str], Labels]:
-    chosen = [row for row, product in enumerate(part.products) if encoder.has(product)]
-    return [encoder.text(part.products[row]) for row in chosen], part.labels[chosen]

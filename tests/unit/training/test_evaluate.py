@@ -86,7 +86,9 @@ def test_every_way_to_ask_has_a_row(catalogue: Catalogue, evaluation: Evaluation
         (FUSION, "title alone", len(test)),
         ("image_classifier", "picture", len(pictured)),
         ("title_classifier", "title", len(test)),
+        ("linear model on 16x16 thumbnails", "picture", len(pictured)),
         ("TF-IDF + linear SVM", "title", len(test)),
+        ("linear models together", BOTH, len(pictured)),
         ("most frequent category", "nothing", len(test)),
     ]
     assert [(each.model, each.inputs) for each in evaluation.breakdowns] == [
