@@ -12,7 +12,7 @@
         calibration.json               temperature, and the calibration error before and after, of each classifier
         familiarity.npz                what products of each class look like, see `confidence/familiarity.py`
         decisions.json                 thresholds of each classifier, see `confidence/rules.py`
-        training.json                  seconds that each classifier took
+        training.json                  seconds that each classifier took, and on what
         history/title_classifier.csv   one line an epoch, for each classifier; late fusion has one line
         logs/                          for TensorBoard
         checkpoints/                   what a resumed run goes on from; removed when the run is complete
@@ -153,15 +153,25 @@ class RunFolder:
 
     def training_seconds(self) -> dict[str, float]:
         """Read how long each classifier took that is trained, by its name; {} for a run that was not timed."""
+        return self._noted("seconds")
+
+    def training_hardware(self) -> dict[str, str]:
+        """Read what each classifier was trained on, such as "2 processors", by its name; {} where it was not noted."""
+        return self._noted("hardware")
+
+    def note_training(self, classifier: str, seconds: float, hardware: str) -> None:
+        """Add how long a classifier took, and on what, to `training.json`."""
+        noted = {
+            "seconds": {**self.training_seconds(), classifier: round(seconds, 3)},
+            "hardware": {**self.training_hardware(), classifier: hardware},
+        }
+        self.training_path.write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
+
+    def _noted(self, what: str) -> dict[str, Any]:
         if not self.training_path.is_file():
             return {}
-        noted: dict[str, float] = json.loads(self.training_path.read_text(encoding="utf-8"))["seconds"]
+        noted: dict[str, Any] = json.loads(self.training_path.read_text(encoding="utf-8")).get(what, {})
         return noted
-
-    def note_training_seconds(self, classifier: str, seconds: float) -> None:
-        """Add how long a classifier took to `training.json`."""
-        noted = {**self.training_seconds(), classifier: round(seconds, 3)}
-        self.training_path.write_text(json.dumps({"seconds": noted}, indent=2) + "\n", encoding="utf-8")
 
     def load_classifier(self, classifier: str) -> Any:
         """Load a trained classifier.

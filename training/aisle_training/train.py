@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import platform
 import shutil
 import time
@@ -91,7 +92,7 @@ def train(
         if not run.classifier_path(encoder.classifier).is_file():
             started_s = time.monotonic()
             train_classifier(encoder, run, inputs, len(classes), recipe.seed, weights, features_folder)
-            run.note_training_seconds(encoder.classifier, time.monotonic() - started_s)
+            run.note_training(encoder.classifier, time.monotonic() - started_s, _name_hardware())
     needs_fusion = len(there) > 1 and not run.classifier_path(FUSION).is_file()
     if needs_fusion or not run.decisions_path.is_file():
         started_s = time.monotonic()
@@ -107,7 +108,7 @@ def train(
                 len(classes),
                 recipe.seed,
             )
-            run.note_training_seconds(FUSION, time.monotonic() - started_s)
+            run.note_training(FUSION, time.monotonic() - started_s, _name_hardware())
         models = {name: run.load_classifier(name) for name in recipe.classifiers}
         fit_confidence(run, there, models, embedded, inputs["validation"])
     shutil.rmtree(run.checkpoints_path, ignore_errors=True)
@@ -189,6 +190,15 @@ def begin_run(
     run.data_path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
     # Last, for a run folder is one that holds a recipe.
     run.recipe_path.write_text(recipe.to_json(), encoding="utf-8")
+
+
+def _name_hardware() -> str:
+    """Say what Keras computes on here: accelerators, or else the processors that this process may use."""
+    accelerators = [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
+    if accelerators:
+        return f"{len(accelerators)} {accelerators[0].partition(':')[0].upper()}"
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"{count} processor{'s' if count > 1 else ''}"
 
 
 def _name_weights(weights: str | None) -> Any:

@@ -129,6 +129,7 @@ def test_hashes_and_costs_are_stated(catalogue: Catalogue, evaluation: Evaluatio
     image, title = evaluation.training["image_classifier"], evaluation.training["title_classifier"]
     assert (image.epochs, image.best_epoch, image.seconds_per_epoch, image.seconds) == (2, 1, 3.0, 9.0)
     assert title.seconds == 6.0  # not timed as a whole: its epochs
+    assert (image.hardware, title.hardware) == ("3 processors", None)
 
 
 def test_the_same_run_is_measured_alike_twice(catalogue: Catalogue, evaluation: Evaluation, tmp_path: Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,40 @@ class ConfidenceFigures:
     def to_json(self) -> str:
         """Write them down."""
         return json.dumps(self.to_plain(), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> ConfidenceFigures:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: `text` is something else.
+        """
+        try:
+            content = json.loads(text)
+            return cls(
+                [
+                    LevelFigures(**{**_masked(each), "curve": CoverageCurve(**each["curve"])})
+                    for each in content["levels"]
+                ],
+                [DecisionFigures(**_masked(each)) for each in content["decisions"]],
+                [OutOfClassFigures(**_masked(each)) for each in content["out_of_class"]],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"these are no figures about confidence of this version of Aisle: {error}") from error
+
+    @classmethod
+    def read(cls, path: FilePath) -> ConfidenceFigures | None:
+        """Read `confidence.json`; None where there is none, as in runs of earlier versions.
+
+        Raises:
+            ValueError: The file holds something else.
+        """
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
 
 
 def measure_levels(
@@ -254,6 +289,10 @@ def separation(
     rising = np.sort(unknown)
     below, up_to = np.searchsorted(rising, known, "left"), np.searchsorted(rising, known, "right")
     return float((below + up_to).mean() / (2 * len(rising)))
+
+
+def _masked(content: dict[str, Any]) -> dict[str, Any]:
+    return {**content, "inputs": tuple(content["inputs"])}
 
 
 def _fraction(decisions: Decisions, action: str) -> float:

@@ -18,7 +18,7 @@ from aisle_training.confidence.figures import (
 from aisle_training.confidence.hierarchy import Hierarchy, Path
 from aisle_training.confidence.judging import judge
 from aisle_training.confidence.rules import DecisionRules, rules_from_json
-from aisle_training.confidence.unknown_products import foreign_titles, left_out, no_pictures
+from aisle_training.confidence.unknown_products import LEFT_OUT, foreign_titles, left_out, no_pictures
 from aisle_training.datasets import Progress, no_progress
 from aisle_training.modalities.encoder import Encoded
 from aisle_training.modalities.image import ImageEncoder
@@ -91,7 +91,7 @@ def _unknown_products(split: AnsweredSplit, on_progress: Progress) -> Iterator[_
     others, known, encoders = left_out(split.products, split.classes), split.test.products, split.classifiers.encoders
     if others:
         encoded = {encoder.name: encoder.encode(others, on_progress) for encoder in encoders}
-        yield _Unknown("categories left out", encoded, [each.category for each in others])
+        yield _Unknown(LEFT_OUT, encoded, [each.category for each in others])
     for encoder in encoders:
         if isinstance(encoder, TextEncoder):
             source, texts = foreign_titles([encoder.text(each) for each in known if encoder.has(each)])

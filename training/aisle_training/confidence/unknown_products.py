@@ -14,6 +14,8 @@ from aisle_training.catalogue.catalogue import Product
 # Enough to see half a point of difference, few enough to be decoded in seconds.
 MOST_PRODUCTS: Final = 3000
 PICTURES: Final = 200
+# What products of a catalogue are called whose category was not learnt.
+LEFT_OUT: Final = "categories left out"
 # Of wares that a shop for fashion, watches and bags does not have, in a language that the run may never have seen.
 _PERSIAN: Final = (
     ("یخچال", "مبل راحتی", "کتاب داستان", "چرخ گوشت", "دوچرخه", "تلویزیون", "قابلمه", "میز تحریر", "لاستیک", "شامپو"),

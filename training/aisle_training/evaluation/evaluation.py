@@ -144,6 +144,7 @@ class TrainingCost:
         seconds_per_epoch: On average, validation included.
         seconds: In all: what comes before the first epoch and calibration included, but of a run that was resumed the
             epochs alone.
+        hardware: What it was trained on, such as "2 processors"; None where the run does not say.
     """
 
     parameters: int
@@ -151,6 +152,7 @@ class TrainingCost:
     best_epoch: int
     seconds_per_epoch: float
     seconds: float
+    hardware: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,4 +26,5 @@ def read_training_cost(run: RunFolder, classifier: str, parameters: int) -> Trai
         seconds_per_epoch=of_epochs / len(epochs),
         # A run that was resumed was timed from there on, while its history has every epoch.
         seconds=max(of_epochs, run.training_seconds().get(classifier, 0.0)),
+        hardware=run.training_hardware().get(classifier),
     )

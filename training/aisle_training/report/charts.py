@@ -26,6 +26,8 @@ RIGHT: Final = 14
 TOP: Final = 12
 BOTTOM: Final = 44
 CELL: Final = 15
+# The first points of a curve of precision are of a handful of products each: noise, which would squeeze the rest.
+FIRST_COVERAGE: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,31 @@ def line_chart(
             for number, line in enumerate(shown)
         ],
         diagonal=f"{x_of(low)},{y_of(low)} {x_of(high)},{y_of(high)}" if diagonal else "",
+    )
+
+
+def precision_chart(title: str, series: Sequence[Series]) -> LineChart:
+    """Lay out precision against coverage, from the surest product to all of them.
+
+    Args:
+        title: What the chart shows.
+        series: Coverage across and precision upward, as fractions; one line or more. What covers less than
+            `FIRST_COVERAGE` is left out, but for a line that has nothing else.
+    """
+    shown = [
+        Series(line.name, [point for point in line.points if point.x >= FIRST_COVERAGE] or line.points)
+        for line in series
+    ]
+    lowest = min(point.y for line in shown for point in line.points)
+    return line_chart(
+        title,
+        shown,
+        x_label="products decided, the surest first",
+        y_label="right among them",
+        x_range=(0, 1),
+        y_range=(max(0.0, int(20 * lowest - 0.2) / 20), 1),
+        x_percent=True,
+        y_percent=True,
     )
 
 

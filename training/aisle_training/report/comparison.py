@@ -8,8 +8,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from aisle_training.confidence.figures import ConfidenceFigures
 from aisle_training.evaluation.evaluation import Evaluation, Figures
 from aisle_training.export.serving_cost import ServingCost, read_serving_costs
 from aisle_training.runs import RunFolder
@@ -29,6 +30,7 @@ class ReportedRun:
         histories: A line an epoch, by classifier.
         costs: What serving each classifier takes, if the run was exported as ONNX; by name.
         catalogue: Where the catalogue stood when the run was trained; None when the run does not say.
+        confidence: How far its answers can be trusted; None for a run that was evaluated before this was measured.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ReportedRun:
     histories: dict[str, History]
     costs: dict[str, ServingCost]
     catalogue: Path | None
+    confidence: ConfidenceFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +106,22 @@ class Comparison:
     groups: list[SeedGroup]
     warnings: list[str]
 
-    def to_json(self, summary: Sequence[str]) -> str:
-        """Write everything down that the page shows, and what it leaves out for want of room."""
-        content = {
-            "summary": list(summary),
+    def to_plain(self) -> dict[str, Any]:
+        """Give everything that the page shows, and what it leaves out for want of room, as plain values."""
+        return {
             "warnings": self.warnings,
             "groups": [asdict(group) for group in self.groups],
             "runs": [
-                {"name": run.name, "evaluation": asdict(run.evaluation), "histories": run.histories}
+                {
+                    "name": run.name,
+                    "evaluation": asdict(run.evaluation),
+                    "confidence": None if run.confidence is None else run.confidence.to_plain(),
+                    "costs": {name: asdict(cost) for name, cost in run.costs.items()},
+                    "histories": run.histories,
+                }
                 for run in self.runs
             ],
         }
-        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def read_run(folder: Path, name: str) -> ReportedRun:
@@ -140,6 +147,7 @@ def read_run(folder: Path, name: str) -> ReportedRun:
         histories,
         read_serving_costs(run.exported_path),
         None if catalogue is None else Path(catalogue),
+        ConfidenceFigures.read(run.confidence_path),
     )
 
 

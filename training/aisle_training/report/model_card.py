@@ -12,9 +12,11 @@ from typing import Any, Final
 
 import jinja2
 
+from aisle_training.confidence.figures import ConfidenceFigures
+from aisle_training.confidence.thresholds import FAMILIARITY_FLOOR, PRECISIONS, STRANGE_BELOW
 from aisle_training.evaluation.evaluation import Evaluation
 from aisle_training.export.serving_cost import ServingCost
-from aisle_training.report.wording import category_names, worst_confusions
+from aisle_training.report.wording import category_names, given, worst_confusions
 from aisle_training.runs import RunFolder
 
 MODEL_CARD: Final = "MODEL_CARD.md"
@@ -79,6 +81,8 @@ def render_model_card(
         costs=_costs(ensemble, evaluation, costs),
         licence=licence,
         weights=_plain(data.get("weights")),
+        given=given,
+        **_trust(run, ensemble),
         **_figures(ensemble, evaluation),
     )
     return re.sub(r"\n{3,}", "\n\n", card).strip() + "\n"
@@ -98,6 +102,23 @@ def _figures(ensemble: ExportedEnsemble, evaluation: Evaluation | None) -> dict[
             for label, other, rows in confusions
             if breakdown is not None
         ],
+    }
+
+
+def _trust(run: RunFolder, ensemble: ExportedEnsemble) -> dict[str, Any]:
+    """What the ensemble's decisions come to, where the run has rules, and where it was measured."""
+    try:
+        confidence = ConfidenceFigures.read(run.confidence_path)
+    except ValueError:
+        confidence = None
+    measured = confidence or ConfidenceFigures()
+    return {
+        "has_rules": run.decisions_path.is_file(),
+        "precisions": " or ".join(f"{100 * precision:g} %" for precision in PRECISIONS),
+        "decisions": [each for each in measured.decisions if each.model == ensemble.classifier],
+        "unknown": [each for each in measured.out_of_class if each.model == ensemble.classifier],
+        "familiarity_floor": FAMILIARITY_FLOOR,
+        "strange_below": STRANGE_BELOW,
     }
 
 

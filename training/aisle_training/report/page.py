@@ -16,9 +16,19 @@ import jinja2
 from aisle_training.catalogue.catalogue import Product
 from aisle_training.catalogue.thumbnails import thumbnail_url
 from aisle_training.evaluation.evaluation import CLEAN, Breakdown, ConfidentError, Evaluation, Figures
-from aisle_training.report.charts import MOST_LINES, LineChart, Point, Series, confusion_chart, line_chart
+from aisle_training.report.charts import (
+    MOST_LINES,
+    LineChart,
+    Point,
+    Series,
+    confusion_chart,
+    line_chart,
+    precision_chart,
+)
 from aisle_training.report.comparison import Comparison, ReportedRun
-from aisle_training.report.wording import category_names, percent, summarize, summarize_run, worst_confusions
+from aisle_training.report.side_by_side import list_side_by_side
+from aisle_training.report.trust import describe_trust
+from aisle_training.report.wording import category_names, given, percent, summarize, summarize_run, worst_confusions
 
 SHOWN_ERRORS: Final = 24  # of each run; all that were kept are in the JSON
 MOST_PICTURES: Final = 240  # of the whole page, some 3,000 bytes each
@@ -47,6 +57,7 @@ def render_page(comparison: Comparison, products: Mapping[str, Mapping[str, Prod
         lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
+    environment.filters["given"] = given
     style, script = (_source(environment, name) for name in ("page.css", "sort.js"))
     runs = comparison.runs
     columns = _columns(runs)
@@ -61,6 +72,7 @@ def render_page(comparison: Comparison, products: Mapping[str, Mapping[str, Prod
         warnings=comparison.warnings,
         summary=summarize(comparison),
         groups=comparison.groups,
+        side_by_side=list_side_by_side(runs),
         columns=columns,
         overview=[_overview(number, run, runs, columns) for number, run in enumerate(runs)],
         comparison_charts=_comparison_charts(runs) if len(runs) > 1 else [],
@@ -135,13 +147,14 @@ def _section(
     return {
         "anchor": f"run-{number}",
         "name": run.name,
-        "summary": summarize_run(evaluation),
+        "summary": summarize_run(run),
         "main": main,
         "figures": evaluation.figures,
         "confidence_charts": [
             _reliability_chart("Confidence against accuracy: on the diagonal it is honest", given),
             _coverage_chart("How many are right among those it is surest of", given),
         ],
+        "trust": None if run.confidence is None else describe_trust(evaluation, run.confidence),
         "breakdowns": [
             {
                 "model": each.model,
@@ -200,22 +213,10 @@ def _reliability_chart(title: str, given: Sequence[tuple[str, Breakdown]]) -> Li
 
 
 def _coverage_chart(title: str, given: Sequence[tuple[str, Breakdown]]) -> LineChart:
-    # The first points are of a handful of products each: they are noise, and would squeeze the rest of the chart.
     series = [
-        Series(name, [Point(each.coverage, each.precision) for each in breakdown.coverage if each.coverage >= 0.02])
-        for name, breakdown in given
+        Series(name, [Point(each.coverage, each.precision) for each in breakdown.coverage]) for name, breakdown in given
     ]
-    lowest = min(point.y for line in series for point in line.points)
-    return line_chart(
-        title,
-        series,
-        x_label="products decided, the surest first",
-        y_label="right among them",
-        x_range=(0, 1),
-        y_range=(max(0.0, int(20 * lowest - 0.2) / 20), 1),
-        x_percent=True,
-        y_percent=True,
-    )
+    return precision_chart(title, series)
 
 
 def _learning_charts(run: ReportedRun) -> list[LineChart]:

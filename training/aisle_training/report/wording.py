@@ -5,10 +5,18 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final, TypeVar
 
+from aisle_training.confidence.figures import DecisionFigures, LevelFigures, OutOfClassFigures
+from aisle_training.confidence.rules import Mask
+from aisle_training.confidence.unknown_products import LEFT_OUT
 from aisle_training.evaluation.evaluation import CLEAN, Breakdown, Evaluation, Figures
 from aisle_training.report.comparison import Comparison, ReportedRun
 
+F = TypeVar("F", DecisionFigures, OutOfClassFigures)
+
+# What people call a modality whose name is not that already; see `Encoder.noun`.
+_NOUNS: Final = {"image": "picture"}
 # Rarer categories have too few test products for their F1 to say anything.
 FEWEST_PRODUCTS = 10
 NAMED_CONFUSIONS = 3
@@ -55,20 +63,74 @@ def summarize(comparison: Comparison) -> list[str]:
         Sentences, what matters most first.
     """
     best = max(comparison.runs, key=lambda run: run.evaluation.main.accuracy)
-    return [*_compared(comparison, best), *summarize_run(best.evaluation)]
+    return [*_compared(comparison, best), *summarize_run(best)]
 
 
-def summarize_run(evaluation: Evaluation) -> list[str]:
+def summarize_run(run: ReportedRun) -> list[str]:
     """Say what matters of one run."""
+    evaluation = run.evaluation
     return [
         *_accuracy(evaluation),
         *_coverage(evaluation.main),
+        *_decisions(run),
         *_calibration(evaluation.main),
         *_disturbed(evaluation),
         *_baselines(evaluation),
         *_confusions(evaluation),
         *_hardest(evaluation),
     ]
+
+
+def given(inputs: Mask) -> str:
+    """Say what a classifier was given, as people call it."""
+    nouns = [_NOUNS.get(name, name.replace("_", " ")) for name in inputs]
+    return " and ".join([", ".join(nouns[:-1]), nouns[-1]] if len(nouns) > 1 else nouns)
+
+
+def say_decisions(decisions: Sequence[DecisionFigures]) -> str:
+    """Say what the rules come to with the inputs that come first, at the highest precision that may be asked for."""
+    if not decisions:
+        return ""
+    first = _strictest(decisions)
+    asked = f"With {given(first.inputs)} and thresholds fitted beforehand, asked for {100 * first.precision:g} of 100 decisions right"
+    if first.auto_precision is None:
+        return f"{asked}, it decides no product by itself: nothing it says is sure enough."
+    proposed = (
+        ""
+        if first.review_precision is None
+        else f", where {percent(first.review_precision)} of its proposals are right"
+    )
+    return (
+        f"{asked}, it decides {percent(first.auto)} of the products by itself, and {percent(first.auto_precision)} of these "
+        f"decisions are right. {percent(first.review)} go to somebody{proposed}; about {percent(first.abstain)} it says nothing."
+    )
+
+
+def say_unknown(unknown: Sequence[OutOfClassFigures]) -> str:
+    """Say what becomes of products of categories that were left out of training, as `say_decisions` does."""
+    left_out = [each for each in unknown if each.source == LEFT_OUT]
+    if not left_out:
+        return ""
+    first = _strictest(left_out)
+    sentence = (
+        f"Of {first.rows:,} products of categories that it never learnt, it decides {percent(first.auto)} all the same with "
+        f"{given(first.inputs)}, each of them wrongly; {percent(first.review)} go to somebody, and about "
+        f"{percent(first.abstain)} it says nothing."
+    )
+    if first.separation is not None:
+        sentence += f" Familiarity tells such a product from a known one in {percent(first.separation)} of pairs."
+    return sentence
+
+
+def say_levels(levels: Sequence[LevelFigures]) -> str:
+    """Say how much can be answered at each level with the inputs that come first."""
+    mine = [each for each in levels if each.inputs == levels[0].inputs]
+    said = [f"{percent(each.coverage['0.98'])} at level {each.level}" for each in reversed(mine)]
+    return f"With {given(levels[0].inputs)}, the part of the products that can be answered with 98 of 100 right is {', '.join(said)}."
+
+
+def _strictest(figures: Sequence[F]) -> F:
+    return max((each for each in figures if each.inputs == figures[0].inputs), key=lambda each: each.precision)
 
 
 def _compared(comparison: Comparison, best: ReportedRun) -> list[str]:
@@ -129,6 +191,15 @@ def _coverage(main: Figures) -> list[str]:
         f"If 98 of 100 of its own decisions must be right, it can decide {percent(main.coverage_at_98)} of the products by "
         f"itself, at the best threshold, and people look at the rest; if 95 of 100 will do, {percent(main.coverage_at_95)}."
     ]
+
+
+def _decisions(run: ReportedRun) -> list[str]:
+    if run.confidence is None:
+        return []
+    model = run.evaluation.main.model
+    decisions = [each for each in run.confidence.decisions if each.model == model]
+    unknown = [each for each in run.confidence.out_of_class if each.model == model]
+    return [sentence for sentence in (say_decisions(decisions), say_unknown(unknown)) if sentence]
 
 
 def _calibration(main: Figures) -> list[str]:

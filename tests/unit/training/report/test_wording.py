@@ -7,7 +7,7 @@ import pytest
 
 from aisle_training.classifiers import Answers
 from aisle_training.evaluation.measuring import break_down, measure
-from aisle_training.report.comparison import compare
+from aisle_training.report.comparison import ReportedRun, compare
 from aisle_training.report.wording import category_names, margin, summarize, summarize_run, worst_confusions
 from tests.support.drawn_evaluation import draw_answers, draw_evaluation, reported
 
@@ -16,7 +16,7 @@ def test_a_summary_says_the_figures():
     """Accuracy, coverage, calibration, the worst disturbance, the baseline, confusions and hard categories are told."""
     evaluation = draw_evaluation()
     main = evaluation.main
-    told = " ".join(summarize_run(evaluation))
+    told = " ".join(summarize_run(ReportedRun("run", evaluation, {}, {}, None)))
     assert f"{100 * main.accuracy:.1f} % of the products land in the right one of 4 categories" in told
     assert f"measured on {main.rows} products" in told
     assert "by itself" in told
@@ -36,7 +36,7 @@ def test_a_model_without_errors_has_nothing_to_confess():
         figures=[measure(answers, labels)],
         breakdowns=[break_down(answers, labels, [str(row) for row in range(40)])],
     )
-    told = " ".join(summarize_run(evaluation))
+    told = " ".join(summarize_run(ReportedRun("run", evaluation, {}, {}, None)))
     assert "100.0 % of the products land" in told
     assert "decide 100.0 % of the products by itself" in told
     assert "confuses" not in told
@@ -50,7 +50,8 @@ def test_confidence_is_judged_by_its_error(error: float, verdict: str):
     """What a reader may think of a confidence follows from the calibration error."""
     evaluation = draw_evaluation()
     main = dataclasses.replace(evaluation.main, expected_calibration_error=error)
-    told = " ".join(summarize_run(dataclasses.replace(evaluation, figures=[main, *evaluation.figures[1:]])))
+    changed = dataclasses.replace(evaluation, figures=[main, *evaluation.figures[1:]])
+    told = " ".join(summarize_run(ReportedRun("run", changed, {}, {}, None)))
     assert f"Its confidence {verdict}: it is off by {100 * error:.1f} points" in told
 
 
