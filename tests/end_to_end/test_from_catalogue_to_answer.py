@@ -107,7 +107,9 @@ def test_the_evaluation_has_its_rows(trained: Trained):
         ("title_classifier", "title", "title with typos"),
         ("fusion_classifier", "picture and title", "title with words dropped"),
         ("title_classifier", "title", "title without category words"),
+        ("linear model on 16x16 thumbnails", "picture", "as it is"),
         ("TF-IDF + linear SVM", "title", "as it is"),
+        ("linear models together", "picture and title", "as it is"),
         ("most frequent category", "nothing", "as it is"),
     ):
         row = rows[model, inputs, condition]

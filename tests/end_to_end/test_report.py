@@ -22,7 +22,8 @@ def report(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     evaluation = json.loads((copy / "evaluation.json").read_text(encoding="utf-8"))
     evaluation["origin"]["recipe"]["seed"] = 1
     (copy / "evaluation.json").write_text(json.dumps(evaluation), encoding="utf-8")
-    aisle("report", trained.run, copy, "-o", folder / "report.html")
+    printed = aisle("report", trained.run, copy, "-o", folder / "report.html")
+    (folder / "printed.txt").write_text(printed, encoding="utf-8")
     return folder / "report.html"
 
 
@@ -62,6 +63,27 @@ def test_the_models_have_cards(trained: Trained):
         card = (trained.onnx / ensemble / "MODEL_CARD.md").read_text(encoding="utf-8")
         assert f"| {figures['inputs']} | as it is | {figures['rows']} | {100 * figures['accuracy']:.1f} % |" in card
         assert evaluation["origin"]["catalogue_sha256"] in card
+
+
+def test_the_command_prints_what_the_page_shows(trained: Trained, report: Path):
+    """Classifiers side by side, with what they cost, and the spread over the two seeds are printed; the rows are in the JSON."""
+    printed = report.with_name("printed.txt").read_text(encoding="utf-8").splitlines()
+    content = json.loads(report.with_suffix(".json").read_text(encoding="utf-8"))
+    confidence = json.loads((trained.run / "confidence.json").read_text(encoding="utf-8"))
+    assert content["runs"][0]["confidence"] == confidence
+    first = content["side_by_side"][0]
+    assert first["hardware"]
+    assert first["seconds"] > 0
+    assert printed[0].split()[:3] == ["run", "recipe", "model"]
+    assert printed[2].split()[-3:] == [
+        f"{first['parameters']:,}",
+        f"{first['milliseconds']:.2f}",
+        f"{first['megabytes']:.2f}",
+    ]
+    assert any(line.startswith("2 runs of ") for line in printed)
+    card = (trained.onnx / "product_categorizer" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "| FAMILIARITY | output |" in card
+    assert "| Persian titles | title | 98 % | 200 |" in card
 
 
 @pytest.mark.browser

@@ -14,6 +14,7 @@ from aisle_training.confidence.figures import (
 )
 from aisle_training.confidence.hierarchy import Hierarchy
 from aisle_training.confidence.rules import DecisionRules, Judged, rules_from_json, rules_to_json
+from tests.support.drawn_confidence import draw_confidence
 
 HIERARCHY = Hierarchy([("a", "x"), ("a", "y"), ("b", "z")])
 MASK = ("image", "title")
@@ -80,6 +81,19 @@ def test_out_of_class(rules):
     assert figures.separation == pytest.approx(5 / 6 - 1 / 12)
     everything = ConfidenceFigures(out_of_class=[figures])
     assert json.loads(everything.to_json())["out_of_class"][0]["source"] == "left-out types"
+
+
+def test_figures_are_read_back(tmp_path):
+    """What was written comes back equal; a run without the file has none, and something else is refused by its path."""
+    figures = draw_confidence()
+    path = tmp_path / "confidence.json"
+    assert ConfidenceFigures.read(path) is None
+    path.write_text(figures.to_json(), encoding="utf-8")
+    assert ConfidenceFigures.read(path) == figures
+    for broken in ("[]", "{}", '{"levels": [{}], "decisions": [], "out_of_class": []}', "nonsense"):
+        path.write_text(broken)
+        with pytest.raises(ValueError, match="confidence.json: these are no figures about confidence"):
+            ConfidenceFigures.read(path)
 
 
 def test_separation():

@@ -1,5 +1,6 @@
 """Runs side by side."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from aisle_training.export.serving_cost import ServingCost, write_serving_costs
 from aisle_training.report.comparison import compare, name_runs, read_run
+from tests.support.drawn_confidence import draw_confidence
 from tests.support.drawn_evaluation import draw_evaluation, reported
 
 
@@ -70,6 +72,9 @@ def test_a_run_is_read_with_its_histories(tmp_path: Path):
     write_serving_costs(tmp_path / "exported.json", {"title_classifier": ServingCost(1000, 0.25)})
     run = read_run(tmp_path, "shop")
     assert run.costs == {"title_classifier": ServingCost(1000, 0.25)}
+    assert run.confidence is None
+    (tmp_path / "confidence.json").write_text(draw_confidence().to_json(), encoding="utf-8")
+    assert read_run(tmp_path, "shop").confidence == draw_confidence()
     assert run.evaluation == draw_evaluation()
     assert run.histories == {
         "title_classifier": [
@@ -81,10 +86,13 @@ def test_a_run_is_read_with_its_histories(tmp_path: Path):
 
 
 def test_the_json_holds_all_that_the_page_is_made_of():
-    """Summary, warnings, groups, every run's evaluation and histories are in the JSON."""
+    """Warnings, groups, every run's evaluation, confidence, costs and histories are in the JSON."""
     runs = [reported("a"), reported("b", 1)]
-    content = json.loads(compare(runs).to_json(["A sentence."]))
-    assert content["summary"] == ["A sentence."]
+    runs[0] = dataclasses.replace(runs[0], confidence=draw_confidence(), costs={"x": ServingCost(1000, 0.25)})
+    content = json.loads(json.dumps(compare(runs).to_plain()))
+    assert content["runs"][0]["confidence"] == json.loads(draw_confidence().to_json())
+    assert content["runs"][0]["costs"] == {"x": {"bytes": 1000, "milliseconds": 0.25}}
+    assert content["runs"][1]["confidence"] is None
     assert [run["name"] for run in content["runs"]] == ["a", "b"]
     assert content["runs"][0]["evaluation"]["figures"][0]["accuracy"] == runs[0].evaluation.main.accuracy
     assert content["groups"][0]["rows"][0]["figures"]["accuracy"]["mean"] > 0

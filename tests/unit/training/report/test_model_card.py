@@ -10,6 +10,7 @@ from aisle_training.export.serving_cost import ServingCost, read_serving_costs, 
 from aisle_training.recipes.tiny import RECIPE
 from aisle_training.report.model_card import ExportedEnsemble, render_model_card
 from aisle_training.runs import RunFolder
+from tests.support.drawn_confidence import draw_confidence
 from tests.support.drawn_evaluation import CLASSES, ROWS, draw_evaluation
 
 PRODUCT = ExportedEnsemble(
@@ -91,6 +92,26 @@ def test_a_card_holds_no_markup_of_strangers_and_no_place(run: RunFolder):
     assert r"\<b\>us" in card
     assert "/home/someone" not in card
     assert "\n\n\n" not in card
+
+
+def test_a_card_tells_decisions_and_what_becomes_of_unknown_products(run: RunFolder):
+    """With decision rules a card speaks of thresholds and FAMILIARITY, and gives its own classifier's figures where they were measured."""
+    assert "FAMILIARITY" not in render_model_card(run, PRODUCT, {})
+    run.decisions_path.write_text("{}")
+    unmeasured = render_model_card(run, PRODUCT, {})
+    assert "| FAMILIARITY | output |" in unmeasured
+    assert "95 % or 98 %, fitted on the validation split" in unmeasured
+    assert "What they come to was not measured" in unmeasured
+    confidence = draw_confidence()
+    run.confidence_path.write_text(confidence.to_json(), encoding="utf-8")
+    card = render_model_card(run, PRODUCT, {})
+    strict, unknown = confidence.decisions[1], confidence.out_of_class[1]
+    assert (
+        f"| picture and title | 98 % | 400 | {100 * strict.auto:.1f} % | {100 * strict.auto_precision:.1f} % |" in card
+    )
+    assert f"| categories left out | picture and title | 98 % | 300 | {100 * unknown.auto:.1f} % |" in card
+    assert "| picture | 98 % |" not in card
+    assert "What they come to" not in card
 
 
 def test_added_categories_are_told(run: RunFolder):

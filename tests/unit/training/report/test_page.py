@@ -13,6 +13,7 @@ from aisle_training.catalogue.catalogue import Product
 from aisle_training.export.serving_cost import ServingCost
 from aisle_training.report.comparison import ReportedRun, compare
 from aisle_training.report.page import SHOWN_ERRORS, render_page
+from tests.support.drawn_confidence import draw_confidence
 from tests.support.drawn_evaluation import ROWS, draw_evaluation
 from tests.support.drawn_evaluation import reported as drawn_run
 from tests.support.html_page import Element, read_html
@@ -28,7 +29,8 @@ def reported(name: str, seed: int = 0, **origin: object) -> ReportedRun:
     """A drawn run with three errors in ten, a history, and what serving one of its networks takes."""
     run = drawn_run(name, seed, 0.7, **origin)
     costs = {"image_classifier": ServingCost(2_000_000, 1.25)}
-    return dataclasses.replace(run, histories={"image_classifier": HISTORY}, costs=costs)
+    confidence = draw_confidence() if seed == 0 else None
+    return dataclasses.replace(run, histories={"image_classifier": HISTORY}, costs=costs, confidence=confidence)
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +134,56 @@ def test_lines_have_their_names_in_the_legend(page: Element):
         assert len(figure.one("ul", class_="legend").all("li")) == len(lines)
     reliability = page.one("section", id="run-0").all("figure")[0]
     assert all("products," in mark.text for mark in reliability.all("circle"))
+
+
+def test_what_may_be_decided_is_told(page: Element):
+    """Coverage at each level, decisions and unknown products have a table each, with a sentence, and a chart with a line a level."""
+    section, confidence = page.one("section", id="run-0"), draw_confidence()
+    levels, decisions, unknown = (
+        section.all("table", class_=name)[0].rows()[1:] for name in ("levels", "decisions", "unknown")
+    )
+    mine = [each for each in confidence.levels if each.model == "fusion_classifier"]
+    assert [row[-1] for row in levels] == [f"{100 * each.coverage['0.98']:.1f} %" for each in mine]
+    assert [row[1:5] for row in levels] == [
+        ["picture and title", "1", "Home", "3"],
+        ["picture and title", "2", "Home > Clocks", "4"],
+    ]
+    assert decisions[1][2] == "98 %"
+    assert decisions[1][4] == f"{100 * confidence.decisions[1].auto:.1f} %"
+    assert unknown[1][0] == "categories left out"
+    assert unknown[1][5] == f"{100 * confidence.out_of_class[1].auto:.1f} %"
+    assert unknown[1][-1] == f"{confidence.out_of_class[1].separation:.3f}"
+    (chart,) = [each for each in section.all("figure") if "at each level" in each.one("figcaption").text]
+    assert [item.text.strip() for item in chart.all("li")] == ["level 1 (3 categories)", "level 2 (4 categories)"]
+    text = section.text
+    assert "can be answered with 98 of 100 right" in text
+    assert "these decisions are right" in text
+    assert "it never learnt" in text
+    others = section.all("table", class_="decisions")[1].rows()[1:]
+    assert {row[0] for row in others} == {"image_classifier"}
+
+
+def test_a_run_without_confidence_is_reported(page: Element):
+    """A run that was evaluated before confidence was measured has all but these tables."""
+    section = page.one("section", id="run-1")
+    assert section.all("table", class_="levels") == []
+    assert "Where it errs" in section.text
+
+
+def test_classifiers_stand_side_by_side(page: Element):
+    """One table holds every classifier of every run with each set of inputs, and each baseline once a split."""
+    heading, *rows = page.one("table", id="side-by-side").rows()
+    assert [(row[0], row[2]) for row in rows] == [
+        *(
+            (name, model)
+            for name in ("first", "second", HOSTILE)
+            for model in ("fusion_classifier", "image_classifier")
+        ),
+        ("first", "most frequent class"),
+        (HOSTILE, "most frequent class"),
+    ]
+    assert rows[1][heading.index("ms a product")] == "1.25"
+    assert rows[-1][heading.index("ms a product")] == "–"
 
 
 def test_errors_come_with_small_pictures(page: Element):

@@ -8,7 +8,16 @@ import pytest
 from aisle_training.classifiers import Answers
 from aisle_training.evaluation.measuring import break_down, measure
 from aisle_training.report.comparison import ReportedRun, compare
-from aisle_training.report.wording import category_names, margin, summarize, summarize_run, worst_confusions
+from aisle_training.report.wording import (
+    category_names,
+    margin,
+    say_decisions,
+    say_unknown,
+    summarize,
+    summarize_run,
+    worst_confusions,
+)
+from tests.support.drawn_confidence import draw_confidence
 from tests.support.drawn_evaluation import draw_answers, draw_evaluation, reported
 
 
@@ -25,6 +34,28 @@ def test_a_summary_says_the_figures():
     assert "most frequent class on nothing, reaches 25.0 %" in told
     assert "It confuses most often: " in told
     assert "hardest categories" in told
+
+
+def test_a_summary_says_what_the_decisions_come_to():
+    """With figures about confidence, decided, reviewed and unknown products are told at the strictest precision."""
+    confidence = draw_confidence()
+    told = " ".join(summarize_run(dataclasses.replace(reported("run"), confidence=confidence)))
+    strict = confidence.decisions[1]
+    assert (strict.model, strict.precision) == ("fusion_classifier", 0.98)
+    assert "With picture and title and thresholds fitted beforehand, asked for 98 of 100 decisions right" in told
+    assert f"it decides {100 * strict.auto:.1f} % of the products by itself" in told
+    assert f"{100 * strict.auto_precision:.1f} % of these decisions are right" in told
+    unknown = confidence.out_of_class[1]
+    assert 0 < unknown.auto < 1
+    assert f"Of 300 products of categories that it never learnt, it decides {100 * unknown.auto:.1f} %" in told
+    assert "never learnt" not in " ".join(summarize_run(reported("run")))
+
+
+def test_what_is_never_decided_is_said():
+    """A run whose thresholds let nothing through says so instead of a precision."""
+    decided = dataclasses.replace(draw_confidence().decisions[0], auto=0.0, auto_precision=None)
+    assert say_decisions([decided]).endswith("it decides no product by itself: nothing it says is sure enough.")
+    assert say_decisions([]) == say_unknown([]) == ""
 
 
 def test_a_model_without_errors_has_nothing_to_confess():
