@@ -61,7 +61,8 @@ def describe_trust(evaluation: Evaluation, confidence: ConfidenceFigures) -> Tru
     """
     model = evaluation.main.model
     hierarchy = Hierarchy(evaluation.classes)
-    longest = max(evaluation.classes, key=len)
+    # Of the deepest paths one that repeats no name, as "Accessories > Accessories" does, says most.
+    longest = max(evaluation.classes, key=lambda path: (len(path), len(set(path))))
     main = _tables_of(confidence, [model])
     return Trust(
         main=main,
