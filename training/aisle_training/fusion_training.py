@@ -15,8 +15,8 @@ from aisle_training.batches import FusionBatches, fusion_inputs
 from aisle_training.calibration import negative_log_likelihood
 from aisle_training.classifier_training import SplitInputs, calibrate, fit_part
 from aisle_training.datasets import Flags, Floats, Labels
-from aisle_training.fitting import write_history
 from aisle_training.fusion_weights import fit_vote_weights
+from aisle_training.history import write_history
 from aisle_training.metrics import accuracy
 from aisle_training.models.fusion.kinds import build_fusion_classifier
 from aisle_training.models.fusion.late import LateFusion

@@ -30,7 +30,7 @@ class Schedule:
         warmup_epochs: Epochs, or a fraction of one, over which the learning rate rises from zero.
         weight_decay: Of AdamW.
         label_smoothing: Probability that is taken from the true class and spread over all.
-        patience: Epochs without a better validation accuracy after which training stops.
+        patience: Epochs without a better validation accuracy, or an equal one at a lower loss, after which training stops.
         ema_momentum: Share of the old in a running average of the weights, renewed at each step; the average is what is
             validated, kept and exported. 0 for none. It begins at the first step's weights, so 0.999 takes some 3,000
             steps to forget them.
