@@ -155,9 +155,11 @@ def _all_of(views: Sequence[View]) -> tuple[dict[str, Floats], Labels]:
 def _fit_votes(model: LateFusion, run: RunFolder, views: Sequence[View]) -> None:
     """Fit the weights of all votes, and write down how that went as if it were an epoch."""
     start_s = time.monotonic()
+    no_votes = np.zeros((0, model.classes), dtype=np.float32)
     for view in views:
         if not view.is_single:
-            votes = model.votes(view.inputs)
+            # Keras predicts nothing of no rows. Without rows the weights are those of the plain average.
+            votes = model.votes(view.inputs) if len(view.labels) else dict.fromkeys(view.names, no_votes)
             fitted = fit_vote_weights(np.stack([votes[name] for name in view.names]), view.labels)
             weights = dict(zip(view.names, fitted.tolist(), strict=True))
             model.set_vote_weights(weights)

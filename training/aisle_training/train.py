@@ -62,8 +62,11 @@ def train(
     products = catalogue.products()
     split_by_id = read_split(split_path, catalogue)
     selected = select_rows(create_encoders(recipe, run.path), products, split_by_id, recipe.minimum_products)
-    there, classes, rows = selected.encoders, selected.classes, selected.rows
-    recipe = recipe.with_modalities(encoder.name for encoder in there)
+    classes, rows = selected.classes, selected.rows
+    recipe = recipe.with_modalities(encoder.name for encoder in selected.encoders).fitted(
+        {encoder.name: encoder.fitted_recipe(rows["train"].products) for encoder in selected.encoders}
+    )
+    there = create_encoders(recipe, run.path)
     if run.recipe_path.exists():
         check_resumable(recipe, catalogue, split_path, run, resume=resume)
     else:

@@ -27,7 +27,7 @@ RECIPE = Recipe(
     name="shop",
     minimum_products=20,
     modalities={
-        "title": TextRecipe(schedule=_TEXT),
+        "title": TextRecipe(schedule=_TEXT, longest=192, ngrams=8000, few_texts=3000),
         "image": ImageRecipe(
             schedule=Schedule(
                 epochs=40,
@@ -39,7 +39,7 @@ RECIPE = Recipe(
                 max_steps=3000,
             ),
         ),
-        "description": TextRecipe(schedule=_TEXT, field="description", length=96),
+        "description": TextRecipe(schedule=_TEXT, field="description", longest=192, ngrams=8000, few_texts=3000),
     },
     fusion=FusionRecipe(kind="late"),
 )
