@@ -4,10 +4,12 @@
     aisle evaluate RUN
 
 Takes titles, pictures and descriptions; what the catalogue lacks is left out. Categories are learnt that have 20 products
-with a title (or with a picture, where there are no titles). A small catalogue is gone through many times, until the
-validation no longer gets better; a large one as often as its steps allow: of 50,000 products 70 % for training, the
-pictures 5 times and the texts 7 times. Pictures need weights to start from unless there are many: `--weights imagenet`, or
-a file.
+with a title (or with a picture, where there are no titles). Texts are read as far as most of them go, 192 tokens at most,
+and where they are few, 3,000 or less, their character n-grams are read too.
+
+A small catalogue is gone through many times, until the validation no longer gets better; a large one as often as its steps
+allow: of 50,000 products 70 % for training, the pictures 5 times and the texts 7 times. Pictures need weights to start from
+unless there are many: `--weights imagenet`, or a file.
 """
 
 from aisle_training.recipes.recipe import FusionRecipe, ImageRecipe, Recipe, Schedule, TextRecipe

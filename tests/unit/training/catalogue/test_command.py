@@ -227,3 +227,17 @@ def test_near_duplicates_stay_together(shop: Path) -> None:
     run("split", shop / "catalogue", "-o", shop / "splits.csv")
     split_by_id = read_split(shop / "splits.csv", Catalogue.open(shop / "catalogue"))
     assert any(split_by_id[f"Mugs/{n}.png"] != split_by_id[f"Cups/{n}.jpg"] for n in range(30))
+
+
+def test_nothing_became_a_product(tmp_path: Path) -> None:
+    """An import that keeps no row fails and says where the reasons are; a catalogue without products is not split."""
+    write_csv(tmp_path / "shop.csv", [("id", "title", "category"), ("1", "", "Home"), ("2", "Mug", "")])
+    result = run("import", tmp_path / "shop.csv", "-o", tmp_path / "catalogue", "--no-pictures")
+    assert result.exit_code == 1
+    assert "neither title nor picture  " in result.output
+    assert "none of 2 rows became a product" in result.output
+    report = json.loads((tmp_path / "catalogue" / "import_report.json").read_text())
+    assert report["rows_skipped"]["count"] == 2
+    result = run("split", tmp_path / "catalogue", "-o", tmp_path / "splits.csv")
+    assert result.exit_code == 1
+    assert "has no products" in result.output

@@ -142,6 +142,7 @@ def import_(
     is missing are kept. What was kept, skipped and found is printed, and written in full into the catalogue as
     import_report.json. Downloads that were interrupted go on when the same command is given again.
     """
+    from aisle_training.catalogue.catalogue import REPORT_NAME
     from aisle_training.catalogue.errors import CatalogueError
     from aisle_training.catalogue.importer import import_catalogue
     from aisle_training.catalogue.tables.columns import Columns
@@ -185,6 +186,10 @@ def import_(
         raise click.ClickException(str(error)) from error
     shutil.rmtree(downloads, ignore_errors=True)  # they are in the catalogue now
     click.echo(report.table())
+    if not report.rows_kept:
+        raise click.ClickException(
+            f"none of {report.rows_read:,} rows became a product; {output / REPORT_NAME} says of each why"
+        )
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,8 @@ def split(
     try:
         source = Catalogue.open(folder)
         products = source.products()
+        if not products:
+            raise CatalogueError(f"{folder} has no products: there is nothing to part")
         pixel_hashes = source.pixel_hashes()
         similar = _similar_products(products, pixel_hashes) if near_duplicates else []
         split_by_id = split_products(
