@@ -17,6 +17,7 @@ from aisle_training.calibration import fit_temperature, scale_probabilities
 from aisle_training.catalogue.catalogue import Product
 from aisle_training.datasets import Floats, Labels
 from aisle_training.fitting import fit_model
+from aisle_training.history import best_epoch
 from aisle_training.metrics import expected_calibration_error
 from aisle_training.modalities.encoder import Encoded, Encoder, ModalityRows
 from aisle_training.recipes.recipe import Schedule
@@ -136,7 +137,7 @@ def fit_part(
         logs_path=run.logs_path(name),
         on_average=on_average,
     )
-    best = max(history, key=lambda epoch: epoch["val_accuracy"])
+    best = best_epoch(history)
     log.info(
         "%s: %d trained parameters, %d epochs in %.0f s, best validation accuracy %.4f in epoch %d",
         name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 import time
@@ -15,10 +14,9 @@ import numpy as np
 from keras import ops
 
 from aisle_training.batches import ShuffledBatches
+from aisle_training.history import best_epoch, write_history
 from aisle_training.models.macro_f1 import MacroF1
 from aisle_training.recipes.recipe import Schedule
-
-MONITOR = "val_accuracy"
 
 
 class EpochCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
@@ -33,7 +31,7 @@ class EpochCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     Args:
         folder: Where to keep them; made when it is missing.
         batches: Whose order is drawn anew in each epoch.
-        patience: Epochs without a better validation accuracy after which training stops.
+        patience: Epochs without a better one, see `best_epoch`, after which training stops.
         on_average: Called when the averaged weights are in place, to measure what else depends on them.
     """
 
@@ -51,8 +49,8 @@ class EpochCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def best(self) -> dict[str, float]:
-        """The epoch with the best validation accuracy, the first of equals."""
-        return max(self.history, key=lambda epoch: epoch[MONITOR])
+        """The best epoch so far, see `best_epoch`."""
+        return best_epoch(self.history)
 
     def has_finished(self, epochs: int) -> bool:
         """Say whether there is nothing left to do of `epochs` epochs."""
@@ -259,14 +257,3 @@ def fit_model(
     checkpoint.load_best(model)
     write_history(history_path, checkpoint.history)
     return checkpoint.history
-
-
-def write_history(path: Path, history: list[dict[str, float]]) -> None:
-    """Write a line for each epoch as CSV."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            {name: np.format_float_positional(value, 6, trim="-") for name, value in epoch.items()} for epoch in history
-        )

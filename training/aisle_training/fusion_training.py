@@ -15,8 +15,8 @@ from aisle_training.batches import FusionBatches, fusion_inputs
 from aisle_training.calibration import negative_log_likelihood
 from aisle_training.classifier_training import SplitInputs, calibrate, fit_part
 from aisle_training.datasets import Flags, Floats, Labels
-from aisle_training.fitting import write_history
 from aisle_training.fusion_weights import fit_vote_weights
+from aisle_training.history import write_history
 from aisle_training.metrics import accuracy
 from aisle_training.models.fusion.kinds import build_fusion_classifier
 from aisle_training.models.fusion.late import LateFusion
@@ -155,9 +155,11 @@ def _all_of(views: Sequence[View]) -> tuple[dict[str, Floats], Labels]:
 def _fit_votes(model: LateFusion, run: RunFolder, views: Sequence[View]) -> None:
     """Fit the weights of all votes, and write down how that went as if it were an epoch."""
     start_s = time.monotonic()
+    no_votes = np.zeros((0, model.classes), dtype=np.float32)
     for view in views:
         if not view.is_single:
-            votes = model.votes(view.inputs)
+            # Keras predicts nothing of no rows. Without rows the weights are those of the plain average.
+            votes = model.votes(view.inputs) if len(view.labels) else dict.fromkeys(view.names, no_votes)
             fitted = fit_vote_weights(np.stack([votes[name] for name in view.names]), view.labels)
             weights = dict(zip(view.names, fitted.tolist(), strict=True))
             model.set_vote_weights(weights)

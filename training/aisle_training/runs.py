@@ -213,5 +213,8 @@ def write_labels(path: Path, labels: Sequence[tuple[str, ...]]) -> None:
     lines = [PATH_SEPARATOR.join(names) for names in labels]
     for names, line in zip(labels, lines, strict=True):
         if tuple(line.split(PATH_SEPARATOR)) != names or line.splitlines() != [line]:
-            raise ValueError(f"the category {names} holds {PATH_SEPARATOR!r} or a line break in one of its names")
+            raise ValueError(
+                f"the category {names} holds {PATH_SEPARATOR!r} or a line break in one of its names: "
+                "a path in one column is imported with --category-separator"
+            )
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

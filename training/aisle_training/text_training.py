@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, Final
+
+import numpy as np
 
 from aisle_training.batches import TitleBatches, TitleVariant, TokenIds
 from aisle_training.category_words import mask_category_words
 from aisle_training.datasets import Labels
-from aisle_training.preprocessing.titles import TitleTokenizer
+from aisle_training.preprocessing.titles import TitleTokenizer, feature_text
 from aisle_training.recipes.recipe import TextRecipe
 
+_TEXTS_READ_WHOLE: Final = 0.95
+_TOKENS_OF_A_WORD: Final = 1.5
+_LENGTH_STEP: Final = 16
 # A letter that no tokenizer has seen in a shop's titles: a cuneiform sign.
 _UNSEEN_LETTER: Final = "\U00012000"
+
+
+def fit_to_texts(numbers: TextRecipe, texts: Sequence[str]) -> TextRecipe:
+    """Fix what depends on the training texts: how many tokens of one are read, and whether n-grams are.
+
+    As many tokens are read as 19 in 20 of the texts have, about. Words are counted, for the tokenizer is learnt later, and
+    into a run folder that holds the recipe already.
+
+    Args:
+        numbers: The recipe.
+        texts: The training texts, at least one.
+
+    Returns:
+        The recipe with a `length` of at least what it was and at most `longest`, and without `ngrams` where there are more
+        texts than `few_texts`; both bounds are 0 from then on.
+    """
+    if numbers.few_texts:
+        ngrams = numbers.ngrams if len(texts) <= numbers.few_texts else 0
+        numbers = dataclasses.replace(numbers, ngrams=ngrams, few_texts=0)
+    if numbers.longest:
+        counts = [len(feature_text(text).split()) for text in texts]
+        words = float(np.quantile(counts, _TEXTS_READ_WHOLE, method="lower"))
+        needed = math.ceil(words * _TOKENS_OF_A_WORD / _LENGTH_STEP) * _LENGTH_STEP
+        numbers = dataclasses.replace(numbers, length=max(numbers.length, min(needed, numbers.longest)), longest=0)
+    return numbers
 
 
 def learn_tokenizer(numbers: TextRecipe, titles: Sequence[str]) -> TitleTokenizer:

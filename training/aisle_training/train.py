@@ -8,33 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import platform
 import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import keras
 import numpy as np
 
 from aisle_training.catalogue.catalogue import Catalogue
-from aisle_training.catalogue.classes import select_classes
 from aisle_training.catalogue.splits import read_split
 from aisle_training.classifier_training import SplitInputs, train_classifier
 from aisle_training.confidence.fit import fit_confidence
-from aisle_training.datasets import LabelledProducts, Progress, no_progress, select_split
+from aisle_training.datasets import LabelledProducts, Progress, no_progress
 from aisle_training.fusion_training import embed_split, train_fusion_classifier
 from aisle_training.modalities.encoder import Encoder
 from aisle_training.modalities.registry import create_encoders
 from aisle_training.recipes.recipe import FUSION, Recipe
+from aisle_training.row_selection import SPLITS, select_rows
 from aisle_training.runs import RunFolder
-
-log = logging.getLogger(__name__)
-
-SPLITS: Final = ("train", "validation")
 
 
 def train(
@@ -48,7 +43,7 @@ def train(
     features_folder: Path | None = None,
     on_progress: Progress = no_progress,
 ) -> None:
-    """Train all classifiers of a recipe; a modality that no product of the catalogue has is left out, and logged.
+    """Train all classifiers of a recipe; a modality that one of the splits lacks is left out, and logged.
 
     Args:
         recipe: The numbers.
@@ -67,20 +62,12 @@ def train(
     """
     products = catalogue.products()
     split_by_id = read_split(split_path, catalogue)
-    there = [encoder for encoder in create_encoders(recipe, run.path) if any(map(encoder.has, products))]
-    if not there:
-        raise ValueError(f"no product of the catalogue has any of the recipe's {', '.join(recipe.modalities)}")
-    if len(there) < len(recipe.modalities):
-        names = [encoder.name for encoder in there]
-        log.info("without %s, which no product has", ", ".join(set(recipe.modalities) - set(names)))
-        recipe = recipe.with_modalities(names)
-    classes = select_classes(products, recipe.minimum_products, there[0].has)
-    if len(classes) < 2:
-        raise ValueError(
-            f"{len(classes)} categories have {recipe.minimum_products} products with a {there[0].noun} or more, "
-            "expected at least 2"
-        )
-    rows = {split: select_split(products, split_by_id, split, classes) for split in SPLITS}
+    selected = select_rows(create_encoders(recipe, run.path), products, split_by_id, recipe.minimum_products)
+    classes, rows = selected.classes, selected.rows
+    recipe = recipe.with_modalities(encoder.name for encoder in selected.encoders).fitted(
+        {encoder.name: encoder.fitted_recipe(rows["train"].products) for encoder in selected.encoders}
+    )
+    there = create_encoders(recipe, run.path)
     if run.recipe_path.exists():
         check_resumable(recipe, catalogue, split_path, run, resume=resume)
     else:

@@ -63,3 +63,9 @@ def test_an_impossible_class_is_no_end(labels: Labels):
     _, votes = draw_votes(np.random.default_rng(0), labels, 1.0)
     votes[0, labels[0]] = -np.inf
     assert np.isfinite(fit_vote_weights(np.stack([votes, votes]), labels)).all()
+
+
+def test_votes_that_nothing_is_known_of_count_alike():
+    """Where no validation product has a set of inputs, such as both of two, the votes are averaged."""
+    none = np.zeros((2, 0, CLASSES))
+    np.testing.assert_allclose(fit_vote_weights(none, np.zeros(0, dtype=np.int32)), [0.5, 0.5])

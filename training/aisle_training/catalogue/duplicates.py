@@ -1,6 +1,7 @@
 """Which products are the same: by title, by pixels, and by any chain of the two.
 
-A group is a set of products joined by chains of equal title keys and equal pixels. Products of one group must stay
+A group is a set of products joined by chains of equal title keys and equal pixels, and of similar pictures where these
+are asked for. Products of one group must stay
 together when a catalogue is split: what a network has seen in training it must not be asked in the test.
 """
 
@@ -94,12 +95,15 @@ def duplicate_sets(products: Sequence[Product], pixel_hashes: Mapping[str, str])
     }
 
 
-def group_products(products: Sequence[Product], pixel_hashes: Mapping[str, str]) -> list[list[Product]]:
+def group_products(
+    products: Sequence[Product], pixel_hashes: Mapping[str, str], similar: Iterable[Sequence[Product]] = ()
+) -> list[list[Product]]:
     """Part a catalogue into groups that must stay together, by union-find.
 
     Args:
         products: A catalogue's products.
         pixel_hashes: Product id -> hash of its pixels, for those that have a picture.
+        similar: Sets of these products that must stay together besides.
 
     Returns:
         Each product once. Groups stand in the order of their first products, and so do products within a group. A
@@ -113,9 +117,15 @@ def group_products(products: Sequence[Product], pixel_hashes: Mapping[str, str])
             node = parent[node]
         return node
 
+    set_of = {product.id: str(number) for number, members in enumerate(similar) for product in members}
     first_with: dict[tuple[str, str], int] = {}
     for index, product in enumerate(products):
-        for kind, key in (("title", title_key(product.title)), ("pixels", pixel_hashes.get(product.id, ""))):
+        keys = {
+            "title": title_key(product.title),
+            "pixels": pixel_hashes.get(product.id, ""),
+            "similar": set_of.get(product.id, ""),
+        }
+        for kind, key in keys.items():
             if key:
                 ends = sorted((root(first_with.setdefault((kind, key), index)), root(index)))
                 parent[ends[1]] = ends[0]

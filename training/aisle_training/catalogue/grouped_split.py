@@ -8,7 +8,7 @@ which is slow where classes run to hundreds and groups to tens of thousands. Wha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aisle_training.catalogue.catalogue import Product
 from aisle_training.catalogue.duplicates import group_products, majority_category
@@ -23,6 +23,7 @@ def split_products(
     validation: float,
     test: float,
     seed: int,
+    similar: Iterable[Sequence[Product]] = (),
 ) -> dict[str, str]:
     """Give each product its split, so that no title and no picture is in two of them.
 
@@ -37,6 +38,7 @@ def split_products(
         validation: Fraction of the products, 0 for none.
         test: Fraction of the products, 0 for none.
         seed: Any integer. The same seed gives the same split, on any machine and in any order of `products`.
+        similar: Sets of products that must not be parted besides.
 
     Returns:
         Product id -> one of `SPLIT_NAMES`, in the order of `products`.
@@ -50,7 +52,7 @@ def split_products(
         )
     fractions = dict(zip(SPLIT_NAMES, (1 - validation - test, validation, test), strict=True))
     groups_by_category: dict[tuple[str, ...], list[list[Product]]] = {}
-    for group in group_products(products, pixel_hashes):
+    for group in group_products(products, pixel_hashes, similar):
         groups_by_category.setdefault(majority_category(group), []).append(group)
     split_by_id: dict[str, str] = {}
     for groups in groups_by_category.values():

@@ -31,12 +31,15 @@ class SplitOrigin:
         seed: The seed of the split.
         validation: Fraction of the products asked for as validation.
         test: Fraction of the products asked for as test.
+        near_duplicates: Whether products whose pictures look the same were kept together. Splits that were made before
+            there was such a thing do not say.
     """
 
     catalogue_sha256: str
     seed: int
     validation: float
     test: float
+    near_duplicates: bool = False
 
 
 def write_split(path: Path, split_by_id: Mapping[str, str], origin: SplitOrigin) -> None:

@@ -67,7 +67,7 @@ def train(
 
     RECIPE is "shop" for a catalogue of your own, or such as "fashion", "torob" or "tiny"; any other name lists all.
 
-    What no product of the catalogue has is left out, with its classifier; from one modality nothing is fused.
+    What no product has is left out, with its classifier; from one modality nothing is fused.
     The run folder keeps the classifiers, their tokenizer, labels and calibration, the recipe and the split, a history
     of each training, and logs for TensorBoard (tensorboard --logdir RUN/logs).
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 
 from aisle_training.evaluation.evaluation import TrainingCost
+from aisle_training.history import best_epoch
 from aisle_training.runs import RunFolder
 
 
@@ -22,7 +23,7 @@ def read_training_cost(run: RunFolder, classifier: str, parameters: int) -> Trai
     return TrainingCost(
         parameters=parameters,
         epochs=len(epochs),
-        best_epoch=int(max(epochs, key=lambda epoch: epoch["val_accuracy"])["epoch"]),
+        best_epoch=int(best_epoch(epochs)["epoch"]),
         seconds_per_epoch=of_epochs / len(epochs),
         # A run that was resumed was timed from there on, while its history has every epoch.
         seconds=max(of_epochs, run.training_seconds().get(classifier, 0.0)),

@@ -205,10 +205,9 @@ def model_comments(encoders: Sequence[Encoder]) -> dict[str, str]:
     return comments
 
 
-# MobileNetV2 at 96 pixels in ONNX Runtime, one thread: 1.20 ms a row alone, 1.12 in a batch of 8, 1.30 in one of 64.
 _BATCHING_COMMENT: Final = (
-    "No queue delay: a batch takes what has queued up while the last one ran. On CPU a picture in a batch of 8 costs 0.93 "
-    "of one alone, so waiting for company cannot pay. On a GPU try max_queue_delay_microseconds: 1000."
+    "No queue delay: a batch takes what has queued up while the last one ran. On a CPU a row in a batch costs nearly what it "
+    "costs alone, so waiting for company cannot pay. On a GPU try max_queue_delay_microseconds: 1000."
 )
 
 

@@ -147,6 +147,11 @@ class Encoder(ABC):
     def served_value(self, product: Product) -> bytes:
         """Give what a client sends for a product that has this modality: the one element of the input tensor."""
 
+    def fitted_recipe(self, products: Sequence[Product]) -> ModalityRecipe:
+        """Give the numbers as they are for these training products; most are the same for all."""
+        fitted: ModalityRecipe = self.recipe
+        return fitted
+
     def learn(self, products: Sequence[Product]) -> None:  # noqa: B027
         """Learn what encoding needs from the training products, and keep it in the run folder; most need nothing.
 

@@ -18,7 +18,7 @@ from aisle_training.modalities.served_files import served_file
 from aisle_training.preprocessing.title_normalization import is_blank
 from aisle_training.preprocessing.titles import TitleTokenizer
 from aisle_training.recipes.recipe import TextRecipe
-from aisle_training.text_training import build_title_classifier, learn_tokenizer, make_title_batches
+from aisle_training.text_training import build_title_classifier, fit_to_texts, learn_tokenizer, make_title_batches
 
 
 class TextEncoder(Encoder):
@@ -65,6 +65,10 @@ class TextEncoder(Encoder):
     def served_value(self, product: Product) -> bytes:
         """Give the text in UTF-8."""
         return self.text(product).encode()
+
+    def fitted_recipe(self, products: Sequence[Product]) -> TextRecipe:
+        """Give the numbers with what follows from these texts, see `fit_to_texts`."""
+        return fit_to_texts(self.recipe, [self.text(product) for product in products if self.has(product)])
 
     def learn(self, products: Sequence[Product]) -> None:
         """Learn the tokenizer, see `learn_tokenizer`."""

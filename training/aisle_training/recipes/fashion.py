@@ -83,3 +83,22 @@ CONCATENATION, GATED, RESIDUAL = (
     dataclasses.replace(RECIPE, name=f"fashion_{kind}", fusion=FusionRecipe(kind=kind))
     for kind in ("concatenation", "gated", "residual")
 )
+
+# All types that have 20 pictures, most of them too few to move a network by: a head of its own on that of the recipe.
+#
+#     aisle train fashion_all_types --catalogue CATALOGUE -o ALL --weights RUN/image_classifier.keras
+ALL_TYPES = dataclasses.replace(
+    RECIPE,
+    name="fashion_all_types",
+    minimum_products=20,
+    modalities={
+        "image": ImageRecipe(
+            schedule=Schedule(
+                epochs=30, batch_size=256, learning_rate=1e-3, weight_decay=0.02, label_smoothing=0.05, patience=5
+            ),
+            frozen_until="all",
+            flip_average=True,
+        ),
+        "title": RECIPE.modalities["title"],
+    },
+)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -30,7 +30,7 @@ class Schedule:
         warmup_epochs: Epochs, or a fraction of one, over which the learning rate rises from zero.
         weight_decay: Of AdamW.
         label_smoothing: Probability that is taken from the true class and spread over all.
-        patience: Epochs without a better validation accuracy after which training stops.
+        patience: Epochs without a better validation accuracy, or an equal one at a lower loss, after which training stops.
         ema_momentum: Share of the old in a running average of the weights, renewed at each step; the average is what is
             validated, kept and exported. 0 for none. It begins at the first step's weights, so 0.999 takes some 3,000
             steps to forget them.
@@ -115,6 +115,8 @@ class TextRecipe(ModalityRecipe):
         field: The text, "title" or "description".
         vocabulary_size: Token ids that the tokenizer may use, at most.
         length: Tokens of a text, padded or cut.
+        longest: Where the training texts are longer, `length` grows with them, up to so many tokens: see `fit_to_texts`. 0 for
+            a length that is the same for every catalogue, as it is in the recipe of a run.
         network: One of `title_networks.TITLE_NETWORKS`.
         token_size: Size of a subword's vector.
         filters: See `build_title_network`.
@@ -122,6 +124,8 @@ class TextRecipe(ModalityRecipe):
         dropout: Fraction dropped in training, in the network and before the logits.
         token_dropout: Fraction of the tokens of a training text that are taken out, anew in every epoch.
         ngrams: Character n-grams that get an id, at most; 0 for a network without them.
+        few_texts: With more training texts than this there are no n-grams, which take long and help where
+            texts are few. 0 for n-grams whatever there is, as it is in the recipe of a run.
         shortest_ngram: Characters of the shortest n-grams.
         longest_ngram: Characters of the longest.
         ngram_length: N-grams of a text, padded or cut.
@@ -153,6 +157,8 @@ class TextRecipe(ModalityRecipe):
     masked: float = 0.0
     unreadable: float = 0.0
     preset: str = ""
+    longest: int = 0
+    few_texts: int = 0
 
     def __post_init__(self) -> None:
         if (self.network == "bert") != bool(self.preset):
@@ -274,6 +280,10 @@ class Recipe:
         if not changed:
             raise ValueError(f"the recipe {self.name!r} has no network that starts from a preset")
         return dataclasses.replace(self, modalities={**self.modalities, **changed})
+
+    def fitted(self, fitted: Mapping[str, ModalityRecipe]) -> Recipe:
+        """Give the same recipe with numbers that follow from the catalogue, for some of its modalities."""
+        return dataclasses.replace(self, modalities={**self.modalities, **fitted})
 
     def with_modalities(self, names: Iterable[str]) -> Recipe:
         """Give the same recipe with no other modalities than these.

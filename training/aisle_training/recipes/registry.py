@@ -10,6 +10,7 @@ from aisle_training.recipes.recipe import Recipe
 # The module of each, and behind a colon its name there where it is not `RECIPE`.
 RECIPE_MODULES: Final = {
     "fashion": "aisle_training.recipes.fashion",
+    "fashion_all_types": "aisle_training.recipes.fashion:ALL_TYPES",
     "fashion_concatenation": "aisle_training.recipes.fashion:CONCATENATION",
     "fashion_first": "aisle_training.recipes.fashion:FIRST",
     "fashion_gated": "aisle_training.recipes.fashion:GATED",

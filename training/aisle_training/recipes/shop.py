@@ -4,10 +4,12 @@
     aisle evaluate RUN
 
 Takes titles, pictures and descriptions; what the catalogue lacks is left out. Categories are learnt that have 20 products
-with a title (or with a picture, where there are no titles). A small catalogue is gone through many times, until the
-validation no longer gets better; a large one as often as its steps allow: of 50,000 products 70 % for training, the
-pictures 5 times and the texts 7 times. Pictures need weights to start from unless there are many: `--weights imagenet`, or
-a file.
+with a title (or with a picture, where there are no titles). Texts are read as far as most of them go, 192 tokens at most,
+and where they are few, 3,000 or less, their character n-grams are read too.
+
+A small catalogue is gone through many times, until the validation no longer gets better; a large one as often as its steps
+allow: of 50,000 products 70 % for training, the pictures 5 times and the texts 7 times. Pictures need weights to start from
+unless there are many: `--weights imagenet`, or a file.
 """
 
 from aisle_training.recipes.recipe import FusionRecipe, ImageRecipe, Recipe, Schedule, TextRecipe
@@ -27,7 +29,7 @@ RECIPE = Recipe(
     name="shop",
     minimum_products=20,
     modalities={
-        "title": TextRecipe(schedule=_TEXT),
+        "title": TextRecipe(schedule=_TEXT, longest=192, ngrams=8000, few_texts=3000),
         "image": ImageRecipe(
             schedule=Schedule(
                 epochs=40,
@@ -39,7 +41,7 @@ RECIPE = Recipe(
                 max_steps=3000,
             ),
         ),
-        "description": TextRecipe(schedule=_TEXT, field="description", length=96),
+        "description": TextRecipe(schedule=_TEXT, field="description", longest=192, ngrams=8000, few_texts=3000),
     },
     fusion=FusionRecipe(kind="late"),
 )

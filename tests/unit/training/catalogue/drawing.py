@@ -2,6 +2,7 @@
 
 import csv
 import io
+import random
 import tarfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,17 @@ def draw(seed: int, mode: str = "RGB", size: tuple[int, int] = (12, 16)) -> Imag
     image = Image.new("RGB", size, (seed * 37 % 256, seed // 7 % 256, 200))
     ImageDraw.Draw(image).rectangle((2, 3, 8, 9), fill=(seed % 256, 90, seed * 11 % 256))
     return image.convert(mode)
+
+
+def scene(seed: int, size: tuple[int, int] = (90, 120)) -> Image.Image:
+    """Draw shapes before white that no other seed draws."""
+    generator = random.Random(seed)
+    image = Image.new("RGB", (90, 120), "white")
+    for _ in range(6):
+        x, y = generator.randrange(70), generator.randrange(100)
+        box = (x, y, x + generator.randrange(10, 50), y + generator.randrange(10, 50))
+        ImageDraw.Draw(image).ellipse(box, fill=tuple(generator.randrange(256) for _ in range(3)))
+    return image.resize(size, Image.Resampling.LANCZOS)
 
 
 def encode(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:

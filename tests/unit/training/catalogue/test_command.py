@@ -1,5 +1,6 @@
 """The shell command `aisle catalogue`."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from aisle_training.catalogue import Catalogue, read_split
 from aisle_training.commands.catalogue import catalogue
-from tests.unit.training.catalogue.drawing import draw, encode, write_csv
+from tests.unit.training.catalogue.drawing import draw, encode, scene, write_csv
 
 
 @pytest.fixture
@@ -65,7 +66,8 @@ def test_splitting_twice(shop: Path) -> None:
         (["--delimiter", "ab"], "Invalid value for --delimiter: 'ab' came, expected one character"),
         (["--delimiter", '"'], "Invalid value for --delimiter"),
         (["--id-column", "sku"], "has no column 'sku'; its header has id, title, aisle, shelf"),
-        (["--image-pattern", "mug.png"], "lacks {id}"),
+        (["--image-pattern", "mug.png"], "lacks {id} or another column"),
+        (["--image-pattern", "{colour}.png"], "has no column 'colour'; its header has id, title, aisle, shelf"),
     ],
 )
 def test_bad_options(shop: Path, more: list[str], text: str) -> None:
@@ -128,6 +130,7 @@ def test_layouts(shop: Path) -> None:
         (["shop.csv", "--layout", "folders"], "--layout folders needs a folder"),
         (["pictures", "--layout", "folders", "--no-pictures"], "--no-pictures is for tables"),
         (["pictures", "--layout", "fashion"], "holds no styles.csv"),
+        (["shop.csv", "--no-pictures", "--no-titles"], "leave nothing to learn from; a text of any length can be the"),
     ],
 )
 def test_contradictions(shop: Path, arguments: list[str], text: str) -> None:
@@ -158,3 +161,83 @@ def test_pictures_alone(shop: Path) -> None:
     products = Catalogue.open(shop / "catalogue").products()
     assert [(product.id, product.title) for product in products] == [(f"{n}.png", "") for n in range(4)]
     assert all(product.picture for product in products)
+
+
+def test_a_table_without_a_header(tmp_path: Path) -> None:
+    """A file that begins with a product is read by the names that are given for its columns, and loses no row."""
+    write_csv(tmp_path / "texts.csv", [("Books", 'A "long" text,\nin two lines'), ("Household", "Another text")])
+    options = ["--column-names", "category, text", "--title-column", "text", "--number-rows", "--no-pictures"]
+    result = run("import", tmp_path / "texts.csv", "-o", tmp_path / "catalogue", *options)
+    assert result.exit_code == 0, result.output
+    products = Catalogue.open(tmp_path / "catalogue").products()
+    assert [(product.id, product.category) for product in products] == [("1", ("Books",)), ("2", ("Household",))]
+    assert products[0].title == 'A "long" text,\nin two lines'
+
+
+def test_categories_in_a_table_of_their_own(shop: Path) -> None:
+    """Categories come from another table by the id, pictures by a name of several columns; a product without one is told of."""
+    write_csv(
+        shop / "x.csv", [("", "designation", "page", "image"), *((str(n), f"Mug {n}", "7", str(n)) for n in range(5))]
+    )
+    write_csv(shop / "y.csv", [("", "code"), *((str(n), str(n % 2)) for n in (3, 2, 1, 0))])
+    write_csv(shop / "names.csv", [("0", "Home > Mugs"), ("1", "Home > Cups")])
+    for n in range(5):
+        (shop / "pictures" / f"{n}.png").rename(shop / "pictures" / f"image_{n}_page_7.png")
+    result = run(
+        *("import", shop / "x.csv", "-o", shop / "catalogue", "--pictures", shop / "pictures", "--id-column", ""),
+        *("--title-column", "designation", "--image-pattern", "image_{image}_page_{page}.png"),
+        *("--category-table", shop / "y.csv", "--category-column", "code"),
+        *("--category-names", shop / "names.csv", "--category-separator", ">"),
+    )
+    assert result.exit_code == 0, result.output
+    products = Catalogue.open(shop / "catalogue").products()
+    assert [product.category[1] for product in products] == ["Mugs", "Cups", "Mugs", "Cups"]
+    assert all(product.picture for product in products)
+    report = json.loads((shop / "catalogue" / "import_report.json").read_text())
+    assert report["rows_skipped"]["first"][0]["detail"] == "the table of categories has no category for the id '4'"
+
+
+def test_two_categories_for_one_product(shop: Path) -> None:
+    """A table of categories that contradicts itself ends the import, for neither row is better than the other."""
+    write_csv(shop / "y.csv", [("id", "shelf"), ("1", "S1"), ("2", "S2"), ("1", "S2")])
+    result = import_shop(shop, "--category-table", str(shop / "y.csv"))
+    assert result.exit_code != 0
+    write_csv(shop / "y.csv", [("id", "aisle", "shelf"), ("1", "A", "S1"), ("1", "A", "S2")])
+    (shop / "y.csv").write_text((shop / "y.csv").read_text().replace(",", "\t"))
+    result = import_shop(shop, "--category-table", str(shop / "y.csv"))
+    assert result.exit_code != 0
+    assert "says that '1' is ('A', 'S2'), and an earlier one ('A', 'S1')" in " ".join(result.output.split())
+
+
+def test_near_duplicates_stay_together(shop: Path) -> None:
+    """With --near-duplicates a picture and its copy in another size are in one split, which its record says."""
+    (shop / "classes").mkdir()
+    for folder in ("Mugs", "Cups"):
+        (shop / "classes" / folder).mkdir()
+    for n in range(30):
+        (shop / "classes" / "Mugs" / f"{n}.png").write_bytes(encode(scene(n)))
+        (shop / "classes" / "Cups" / f"{n}.jpg").write_bytes(encode(scene(n, (180, 240)), "JPEG", quality=90))
+    run("import", shop / "classes", "--layout", "folders", "-o", shop / "catalogue")
+    result = run("split", shop / "catalogue", "-o", shop / "splits.csv", "--near-duplicates")
+    assert result.exit_code == 0, result.output
+    assert "kept together: 60 products in 30 sets of similar pictures" in result.output
+    split_by_id = read_split(shop / "splits.csv", Catalogue.open(shop / "catalogue"))
+    assert all(split_by_id[f"Mugs/{n}.png"] == split_by_id[f"Cups/{n}.jpg"] for n in range(30))
+    assert json.loads((shop / "splits.json").read_text())["near_duplicates"] is True
+    run("split", shop / "catalogue", "-o", shop / "splits.csv")
+    split_by_id = read_split(shop / "splits.csv", Catalogue.open(shop / "catalogue"))
+    assert any(split_by_id[f"Mugs/{n}.png"] != split_by_id[f"Cups/{n}.jpg"] for n in range(30))
+
+
+def test_nothing_became_a_product(tmp_path: Path) -> None:
+    """An import that keeps no row fails and says where the reasons are; a catalogue without products is not split."""
+    write_csv(tmp_path / "shop.csv", [("id", "title", "category"), ("1", "", "Home"), ("2", "Mug", "")])
+    result = run("import", tmp_path / "shop.csv", "-o", tmp_path / "catalogue", "--no-pictures")
+    assert result.exit_code == 1
+    assert "neither title nor picture  " in result.output
+    assert "none of 2 rows became a product" in result.output
+    report = json.loads((tmp_path / "catalogue" / "import_report.json").read_text())
+    assert report["rows_skipped"]["count"] == 2
+    result = run("split", tmp_path / "catalogue", "-o", tmp_path / "splits.csv")
+    assert result.exit_code == 1
+    assert "has no products" in result.output

@@ -148,3 +148,15 @@ def test_report_without_pictures() -> None:
     split_by_id = {product.id: "train" if product.id < "4" else "test" for product in products}
     train, _, _ = measure_split(products, split_by_id, minimum=4)
     assert (train.deviating, train.deviation) == (("Mugs",), pytest.approx(0.3))
+
+
+def test_similar_products_stay_together() -> None:
+    """Sets that were named stay in one split, and are joined by chains with equal titles and pixels."""
+    products, _ = shop(300, categories=3, titles=10_000)
+    ids = {product.id: product for product in products}
+    similar = [[ids[f"p{n}"], ids[f"p{n + 100}"]] for n in range(100)]
+    pixel_hashes = {f"p{n}": f"hash {n % 100}" for n in range(100, 300)}
+    split_by_id = split_products(products, pixel_hashes, validation=0.1, test=0.2, seed=0, similar=similar)
+    assert all(len({split_by_id[f"p{n + more}"] for more in (0, 100, 200)}) == 1 for n in range(100))
+    alone = split_products(products, pixel_hashes, validation=0.1, test=0.2, seed=0)
+    assert any(split_by_id[product.id] != alone[product.id] for product in products)

@@ -68,3 +68,23 @@ def test_unknown_field_is_refused(tmp_path: Path):
     """A text over a field that products do not have is refused when the encoders are made."""
     with pytest.raises(ValueError, match="the field 'blurb', expected title or description"):
         create_encoders(recipe_of(blurb=TextRecipe(SCHEDULE, field="blurb")), tmp_path)
+
+
+@pytest.mark.parametrize(("words", "length"), [(3, 32), (40, 64), (500, 96)])
+def test_length_grows_with_the_texts(tmp_path: Path, words: int, length: int):
+    """A text of most of its training texts is read whole, up to `longest`; the length is fixed from then on."""
+    text = " ".join(["lamp"] * words)
+    products = [Product(str(n), text, ("Lamps",), None) for n in range(19)]
+    products += [Product("long", "lamp " * 5000, ("Lamps",), None), Product("none", " ", ("Lamps",), None)]
+    (title,) = create_encoders(recipe_of(title=TextRecipe(SCHEDULE, longest=96)), tmp_path)
+    fitted = title.fitted_recipe(products)
+    assert fitted == TextRecipe(SCHEDULE, length=length)
+    (again,) = create_encoders(recipe_of(title=fitted), tmp_path)
+    assert again.fitted_recipe(products[:1]) == fitted
+
+
+def test_ngrams_are_for_few_texts(tmp_path: Path):
+    """A recipe may read n-grams where texts are few alone; which it was is fixed from then on."""
+    (title,) = create_encoders(recipe_of(title=TextRecipe(SCHEDULE, ngrams=50, few_texts=3)), tmp_path)
+    assert title.fitted_recipe(PRODUCTS) == TextRecipe(SCHEDULE, ngrams=50)
+    assert title.fitted_recipe([*PRODUCTS, PRODUCTS[0]]) == TextRecipe(SCHEDULE, ngrams=0)

@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from aisle_training.catalogue.catalogue import REPORT_NAME, Catalogue, Product
 from aisle_training.catalogue.checking.check_report import CheckReport, Finding, Section
 from aisle_training.catalogue.checking.label_errors import doubt_labels
-from aisle_training.catalogue.checking.near_duplicates import near_duplicates
-from aisle_training.catalogue.checking.picture_prints import PicturePrint, take_prints
+from aisle_training.catalogue.checking.picture_prints import PicturePrint
 from aisle_training.catalogue.checking.scripts import BLANK, count_scripts
+from aisle_training.catalogue.checking.similar_products import (
+    BLANK_SPREAD,
+    Progress,
+    look_at_pictures,
+    similar_products,
+)
 from aisle_training.catalogue.duplicates import duplicate_sets, find_duplicates
-
-# Below this standard deviation of its samples (of 255 levels) a picture shows next to nothing. Of 39,507 pictures of a
-# fashion catalogue one in a thousand is below 5.2, and those are pale things on white; placeholders are at 0 to 3.
-BLANK_SPREAD: Final = 4.0
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +58,8 @@ def check_catalogue(
     options = options or CheckOptions()
     products = catalogue.products()
     pixel_hashes = catalogue.pixel_hashes()
-    prints, unreadable = _look(products, progress)
-    near = _near_sets(products, pixel_hashes, prints)
+    prints, unreadable = look_at_pictures(products, progress)
+    near = similar_products(products, pixel_hashes, prints)
     sections = [_conflicts(products, pixel_hashes, near)]
     if split_by_id is not None:
         sections.insert(0, _leaks(products, pixel_hashes, near, split_by_id))
@@ -83,33 +82,6 @@ def check_catalogue(
         sections=sections,
         seconds=time.monotonic() - started,
     )
-
-
-def _look(products: Sequence[Product], progress: Progress) -> tuple[dict[str, PicturePrint], dict[str, str]]:
-    """Take the prints of all pictures: prints by id, and faults by id."""
-    pictures = [(product.id, product.picture) for product in products if product.picture is not None]
-    prints: dict[str, PicturePrint] = {}
-    faults: dict[str, str] = {}
-    for done, (product_id, taken) in enumerate(take_prints(pictures), start=1):
-        if isinstance(taken, str):
-            faults[product_id] = taken
-        else:
-            prints[product_id] = taken
-        progress(done, len(pictures))
-    return prints, faults
-
-
-def _near_sets(
-    products: Sequence[Product], pixel_hashes: Mapping[str, str], prints: Mapping[str, PicturePrint]
-) -> list[list[Product]]:
-    """Sets of products whose pictures look the same, where not all are identical to the pixel."""
-    by_pixels: dict[str, list[Product]] = {}
-    for product in products:
-        if product.id in prints and prints[product.id].spread >= BLANK_SPREAD:
-            by_pixels.setdefault(pixel_hashes[product.id], []).append(product)
-    families = list(by_pixels.values())
-    sets = near_duplicates([prints[family[0].id] for family in families])
-    return [[product for index in members for product in families[index]] for members in sets]
 
 
 def _conflicts(products: Sequence[Product], pixel_hashes: Mapping[str, str], near: list[list[Product]]) -> Section:
@@ -154,7 +126,7 @@ def _leaks(
         "leaks",
         "Leaks across splits",
         "What a network saw in training it is asked again in the test, so its figures say too much. A split by aisle "
-        "keeps equal titles and equal pixels together; similar pictures it does not.",
+        "keeps equal titles and equal pixels together; similar pictures it does with --near-duplicates.",
         findings,
     )
 
@@ -181,7 +153,7 @@ def _near_duplicates(near: list[list[Product]]) -> Section:
     return Section(
         "near_duplicates",
         "Near duplicates",
-        "Pictures that differ by size, quality or a shade. They are not grouped when the catalogue is split.",
+        "Pictures that differ by size, quality or a shade. A split with --near-duplicates keeps them together.",
         [Finding(_ids(members), _count(members)) for members in sorted(near, key=len, reverse=True)],
     )
 

@@ -23,6 +23,7 @@ MAX_PATH_NAMES: Final = 16
 Cell = str | tuple[str, ...]  # a tuple: the names of a category path
 
 # A tag, and nothing that merely looks like one: "<3" and "a < b" stay.
+_FIELD = re.compile(r"\{([^{}]*)\}")
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!--[^<>]*-->")
 
 
@@ -34,13 +35,15 @@ class Columns:
         id: Column of the product id; None when there is none, and the rows are numbered from 1.
         title: Columns of the title, joined by a space where several are not blank; none when there are only pictures.
         category: Columns of the category path, root first, at least one. Blank columns at the end shorten the path.
-        image: Column of the picture's name or address; None when the name follows from the id.
-        image_pattern: The picture's name when there is no such column, `{id}` stands for the id; None when there are no
-            pictures.
+        image: Column of the picture's name or address, of several in a list the first; None when there is no such column.
+        image_pattern: The picture's name when there is no such column: `{id}` stands for the product id, and any other
+            column's name in braces for what that column holds. None when there are no pictures.
         description: Columns of further text, joined by line breaks.
         attributes: Columns kept by their own names.
         category_separator: What parts the names of a path within one column; None when a column holds one name.
         category_names: Value of a category column -> the name to use instead, for shops that number their categories.
+        category_paths: Product id -> category path, where a table of its own holds the categories, and `category` is
+            empty; None otherwise.
     """
 
     id: str | None
@@ -52,13 +55,15 @@ class Columns:
     attributes: tuple[str, ...] = ()
     category_separator: str | None = None
     category_names: Mapping[str, str] = field(default_factory=dict, hash=False)
+    category_paths: Mapping[str, tuple[str, ...]] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
-        if not self.category:
+        if not self.category and self.category_paths is None:
             raise CatalogueError("no category column was named, expected at least one")
-        pattern = self.image_pattern
-        if self.image is None and pattern is not None and "{id}" not in pattern:
-            raise CatalogueError(f"the image pattern {pattern!r} lacks {{id}}: all pictures would be one")
+        if self.image is None and self.image_pattern is not None and not _FIELD.search(self.image_pattern):
+            raise CatalogueError(
+                f"the image pattern {self.image_pattern!r} lacks {{id}} or another column: all pictures would be one"
+            )
         if self.category_separator is not None and not self.category_separator.strip():
             raise CatalogueError("the category separator is blank, expected at least one character that is seen")
 
@@ -66,6 +71,8 @@ class Columns:
     def names(self) -> tuple[str, ...]:
         """All columns that are read, each once."""
         single = [name for name in (self.id, self.image) if name is not None]
+        if self.image is None:
+            single += [name for name in _FIELD.findall(self.image_pattern or "") if name != "id"]
         return tuple(dict.fromkeys([*single, *self.title, *self.category, *self.description, *self.attributes]))
 
     def parse(self, cells: Mapping[str, Cell], where: str, number: int) -> Record | SkippedRow:
@@ -77,19 +84,20 @@ class Columns:
             number: The row's number, counted from 1, which is the id where the table has none.
         """
         product_id = str(number) if self.id is None else _text(cells[self.id])
-        fault = _fault(cells, product_id)
+        fault = _fault(cells, product_id) or self._path_fault(cells)
         if fault is not None:
             return SkippedRow(where, SkipReason.MALFORMED, fault)
-        path = self._path(cells)
-        if not path or "" in path:
+        if self.category_paths is not None:
+            path = self.category_paths.get(product_id, ())
+            detail = f"the table of categories has no category for the id {product_id!r}"
+        else:
+            path = self._path(cells)
             detail = (
                 f"the category columns hold {[cells[name] for name in self.category]}, expected no gap before a name"
             )
+        if not path or "" in path:
             return SkippedRow(where, SkipReason.EMPTY_CATEGORY, detail)
-        if self.image is not None:
-            picture_name = _text(cells[self.image])
-        else:
-            picture_name = (self.image_pattern or "").replace("{id}", product_id)
+        picture_name = self._picture_name(cells, product_id)
         return Record(
             where,
             product_id,
@@ -99,6 +107,20 @@ class Columns:
             description="\n".join(filter(None, (plain_text(_text(cells[name])) for name in self.description))),
             attributes={name: text for name in self.attributes if (text := _text(cells[name]))},
         )
+
+    def _picture_name(self, cells: Mapping[str, Cell], product_id: str) -> str:
+        if self.image is not None:
+            return next(filter(None, (name.strip() for name in _texts(cells[self.image]))), "")
+        return _FIELD.sub(
+            lambda found: product_id if found[1] == "id" else _text(cells[found[1]]), self.image_pattern or ""
+        )
+
+    def _path_fault(self, cells: Mapping[str, Cell]) -> str | None:
+        """Say of a list that it is too long for a path; None when it is not."""
+        longest = max((len(_texts(cells[name])) for name in self.category), default=0)
+        if longest > MAX_PATH_NAMES:
+            return f"a list has {longest} entries, expected at most {MAX_PATH_NAMES}"
+        return None
 
     def _path(self, cells: Mapping[str, Cell]) -> tuple[str, ...]:
         names: list[str] = []
@@ -161,11 +183,10 @@ def id_fault(product_id: str) -> str | None:
 def _fault(cells: Mapping[str, Cell], product_id: str) -> str | None:
     """Say what makes a row malformed; None when nothing does."""
     for cell in cells.values():
-        if isinstance(cell, tuple) and len(cell) > MAX_PATH_NAMES:
-            return f"a list has {len(cell)} entries, expected at most {MAX_PATH_NAMES}"
+        characters = sum(map(len, _texts(cell)))
+        if characters > MAX_FIELD_CHARACTERS:
+            return f"a field has {characters} characters, expected at most {MAX_FIELD_CHARACTERS}"
         for text in _texts(cell):
-            if len(text) > MAX_FIELD_CHARACTERS:
-                return f"a field has {len(text)} characters, expected at most {MAX_FIELD_CHARACTERS}"
             try:
                 text.encode()
             except UnicodeEncodeError:

@@ -1,13 +1,14 @@
 """Read a shop's CSV, row by row, and lose none in silence.
 
-The file is UTF-8, with or without a byte order mark, with a header. Quoting is held to RFC 4180 (`strict`): a stray
-quote is reported, where a lenient reader would guess. Bytes that are not UTF-8 spoil their own row, not the file.
+The file is UTF-8, with or without a byte order mark, and has a header or is told its columns. Quoting is held to RFC
+4180 (`strict`): a stray quote is reported, where a lenient reader would guess. Bytes that are not UTF-8 spoil their own
+row, not the file.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -19,7 +20,12 @@ MAX_ROW_CHARACTERS = 1 << 20
 
 
 def read_csv(
-    path: Path, columns: Columns, delimiter: str = ",", *, open_end: bool = False
+    path: Path,
+    columns: Columns,
+    delimiter: str = ",",
+    *,
+    open_end: bool = False,
+    header: Sequence[str] | None = None,
 ) -> Iterator[Record | SkippedRow]:
     """Read the rows of a CSV.
 
@@ -28,6 +34,7 @@ def read_csv(
         columns: Which column holds what.
         delimiter: One character.
         open_end: Whether delimiters beyond the last column are part of its text, for files that do not quote it.
+        header: The names of the columns of a file whose first row is a product; None where the first row names them.
 
     Yields:
         One record or one skipped row for each row that is not blank, in the file's order.
@@ -44,10 +51,10 @@ def read_csv(
         lines = _BoundedLines(file)
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
         try:
-            header = next(reader, [])
+            names = next(reader, []) if header is None else list(header)
         except csv.Error as error:
             raise CatalogueError(f"the header of {path} is malformed: {error}") from error
-        parse = _RowParser(path, header, columns, open_end)
+        parse = _RowParser(path, names, columns, open_end)
         number = 0
         while True:
             first_line = lines.start_row()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +27,11 @@ _FORMATS_BY_SUFFIX: Final = {
 
 
 def read_table(
-    path: Path, columns: Columns, format: str | None = None, delimiter: str | None = None
+    path: Path,
+    columns: Columns,
+    format: str | None = None,
+    delimiter: str | None = None,
+    header: Sequence[str] | None = None,
 ) -> Iterator[Record | SkippedRow]:
     """Read a table in any of the formats.
 
@@ -35,19 +40,23 @@ def read_table(
         columns: Which column holds what.
         format: One of `FORMATS`; None to go by the end of the file's name.
         delimiter: What parts the fields of a CSV or TSV, one character; None for the format's own.
+        header: The names of the columns of a CSV or TSV whose first row is a product; None where the first row names them.
 
     Yields:
         One record or one skipped row for each row, in the file's order.
 
     Raises:
-        CatalogueError: The format is not known from the name, or as the format's reader says.
+        CatalogueError: The format is not known from the name, it has no header in any case and one came, or as the format's
+            reader says.
     """
     format = format or _FORMATS_BY_SUFFIX.get(path.suffix.lower())
+    if header is not None and format in ("jsonl", "parquet"):
+        raise CatalogueError(f"{path} names its columns itself, as {format} does: expected no names for them")
     match format:
         case "csv":
-            return read_csv(path, columns, delimiter or ",")
+            return read_csv(path, columns, delimiter or ",", header=header)
         case "tsv":
-            return read_csv(path, columns, delimiter or "\t")
+            return read_csv(path, columns, delimiter or "\t", header=header)
         case "jsonl":
             return read_json_lines(path, columns)
         case "parquet":
@@ -55,6 +64,33 @@ def read_table(
     raise CatalogueError(
         f"the format of {path} is not known by its name, expected one of {', '.join(_FORMATS_BY_SUFFIX)}"
     )
+
+
+def read_category_paths(
+    path: Path, columns: Columns, format: str | None = None, delimiter: str | None = None
+) -> dict[str, tuple[str, ...]]:
+    """Read the categories of products from a table of their own.
+
+    Args:
+        path: The file, with a header.
+        columns: What the columns of products hold; of these the id and the category are looked for.
+        format: As `read_table` takes it.
+        delimiter: As `read_table` takes it.
+
+    Returns:
+        Product id -> category path; a row that cannot be used gives none, and the product will be told of.
+
+    Raises:
+        CatalogueError: As `read_table` says, or a product has two categories.
+    """
+    alone = dataclasses.replace(columns, title=(), image=None, image_pattern=None, description=(), attributes=())
+    paths: dict[str, tuple[str, ...]] = {}
+    for row in read_table(path, alone, format, delimiter):
+        if isinstance(row, Record) and paths.setdefault(row.id, row.category) != row.category:
+            raise CatalogueError(
+                f"{row.where} of {path} says that {row.id!r} is {row.category}, and an earlier one {paths[row.id]}"
+            )
+    return paths
 
 
 def read_category_names(path: Path) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Read a shop's products from JSON Lines: one JSON object a line, UTF-8.
 
-A column is a key; a dot leads into an inner object (`image.url`). A key that a line lacks is an empty cell, but a key
-that no line has at all is a slip of the pen and ends the import: half a catalogue without titles helps nobody.
+A column is a key; a dot leads into an inner object (`image.url`), a number into a list (`images.0.url`). A key that a
+line lacks is an empty cell, but a key that no line has at all is a slip of the pen and ends the import: half a catalogue
+without titles helps nobody.
 """
 
 from __future__ import annotations
@@ -79,14 +80,17 @@ def _cells(line: bytes | None, columns: Columns) -> tuple[dict[str, Cell], list[
 
 
 def _values(row: Mapping[str, Any], name: str) -> list[Any]:
-    """Look a column up, as a key or as a path of keys; empty when the row lacks it."""
+    """Look a column up, as a key or as a path of keys and of places in lists; empty when the row lacks it."""
     if name in row:
         return [row[name]]
     value: Any = row
     for key in name.split("."):
-        if not isinstance(value, dict) or key not in value:
+        if isinstance(value, dict) and key in value:
+            value = value[key]
+        elif isinstance(value, list) and key in map(str, range(len(value))):
+            value = value[int(key)]
+        else:
             return []
-        value = value[key]
     return [value]
 
 

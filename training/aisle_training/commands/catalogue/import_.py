@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -56,6 +57,10 @@ LAYOUTS = ("table", "folders", "fashion")
     show_default=True,
     help="Column of the title; given several times, they are joined by a space.",
 )
+@click.option(
+    "--column-names",
+    help="Names of the columns, parted by commas, of a CSV or TSV that begins with a product and not with a header.",
+)
 @click.option("--no-titles", is_flag=True, help="There is no title: the catalogue has pictures alone.")
 @click.option(
     "--category-column",
@@ -72,6 +77,11 @@ LAYOUTS = ("table", "folders", "fashion")
     help="CSV of two columns without a header: a value of the category column, and the name to use for it.",
 )
 @click.option(
+    "--category-table",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Another table that holds the category columns, and the ids; with --number-rows, the same rows in the same order.",
+)
+@click.option(
     "--description-column",
     "description_columns",
     multiple=True,
@@ -83,12 +93,14 @@ LAYOUTS = ("table", "folders", "fashion")
     multiple=True,
     help="Column to keep under its own name, such as brand or price; may be given several times.",
 )
-@click.option("--image-column", help="Column of the picture's file name; without it the name follows from the id.")
+@click.option(
+    "--image-column", help="Column of the picture's file name; without it the name follows from --image-pattern."
+)
 @click.option(
     "--image-pattern",
     default="{id}.jpg",
     show_default=True,
-    help="The picture's file name where there is no such column.",
+    help="The picture's file name where there is no such column: {id} is the product id, {NAME} what the column NAME holds.",
 )
 @click.option("--delimiter", help="What stands between two fields of a CSV: one character, or \\t.")
 @click.option(
@@ -109,10 +121,12 @@ def import_(
     id_column: str,
     number_rows: bool,
     title_columns: tuple[str, ...],
+    column_names: str | None,
     no_titles: bool,
     category_columns: tuple[str, ...],
     category_separator: str | None,
     category_names: Path | None,
+    category_table: Path | None,
     description_columns: tuple[str, ...],
     attribute_columns: tuple[str, ...],
     image_column: str | None,
@@ -128,12 +142,19 @@ def import_(
     is missing are kept. What was kept, skipped and found is printed, and written in full into the catalogue as
     import_report.json. Downloads that were interrupted go on when the same command is given again.
     """
+    from aisle_training.catalogue.catalogue import REPORT_NAME
     from aisle_training.catalogue.errors import CatalogueError
     from aisle_training.catalogue.importer import import_catalogue
     from aisle_training.catalogue.tables.columns import Columns
-    from aisle_training.catalogue.tables.formats import read_category_names
+    from aisle_training.catalogue.tables.formats import read_category_names, read_category_paths
 
-    question = _Question(source, layout, format, _delimiter(delimiter), pictures, image_url_column, no_pictures)
+    if no_titles and no_pictures:
+        raise click.UsageError(
+            "--no-titles and --no-pictures leave nothing to learn from; "
+            "a text of any length can be the title (--title-column)"
+        )
+    header = None if column_names is None else [name.strip() for name in column_names.split(",")]
+    question = _Question(source, layout, format, _delimiter(delimiter), header, pictures, image_url_column, no_pictures)
     question.check()
     downloads = output.absolute().with_name(f"{output.absolute().name}.downloads")
     try:
@@ -148,6 +169,9 @@ def import_(
             category_separator=category_separator,
             category_names={} if category_names is None else read_category_names(category_names),
         )
+        if category_table is not None:
+            paths = read_category_paths(category_table, columns, format, question.delimiter)
+            columns = dataclasses.replace(columns, category=(), category_paths=paths)
         with (
             question.open(columns, downloads, rate, allow_private_addresses) as (rows, picture_source),
             click.progressbar(length=0, label="Pictures", show_pos=True) as bar,
@@ -162,6 +186,10 @@ def import_(
         raise click.ClickException(str(error)) from error
     shutil.rmtree(downloads, ignore_errors=True)  # they are in the catalogue now
     click.echo(report.table())
+    if not report.rows_kept:
+        raise click.ClickException(
+            f"none of {report.rows_read:,} rows became a product; {output / REPORT_NAME} says of each why"
+        )
 
 
 @dataclass(frozen=True)
@@ -172,6 +200,7 @@ class _Question:
     layout: str
     format: str | None
     delimiter: str | None
+    header: list[str] | None
     pictures: Path | None
     image_url_column: str | None
     no_pictures: bool
@@ -213,7 +242,7 @@ class _Question:
         if self.layout == "fashion":
             yield open_fashion(self.source)
             return
-        rows = read_table(self.source, columns, self.format, self.delimiter)
+        rows = read_table(self.source, columns, self.format, self.delimiter, self.header)
         if self.pictures is not None:
             yield rows, open_pictures(self.pictures)
         elif self.image_url_column is None:

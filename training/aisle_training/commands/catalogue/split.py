@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from aisle_training.catalogue.catalogue import Product
 
 
 @click.command()
@@ -27,7 +32,20 @@ import click
     help="Judge the proportions by categories with this many pictures, or products in a catalogue without pictures. "
     "All products are split, whatever it says.",
 )
-def split(folder: Path, output: Path, validation: float, test: float, seed: int, min_class: int) -> None:
+@click.option(
+    "--near-duplicates",
+    is_flag=True,
+    help="Also keep together products whose pictures look the same, as `aisle catalogue check` finds them.",
+)
+def split(
+    folder: Path,
+    output: Path,
+    validation: float,
+    test: float,
+    seed: int,
+    min_class: int,
+    near_duplicates: bool,
+) -> None:
     """Part a catalogue into train, validation and test.
 
     Products that share a title or identical pixels stay together, and each category keeps its proportion as well as
@@ -42,8 +60,14 @@ def split(folder: Path, output: Path, validation: float, test: float, seed: int,
     try:
         source = Catalogue.open(folder)
         products = source.products()
-        split_by_id = split_products(products, source.pixel_hashes(), validation=validation, test=test, seed=seed)
-        write_split(output, split_by_id, SplitOrigin(source.content_hash, seed, validation, test))
+        if not products:
+            raise CatalogueError(f"{folder} has no products: there is nothing to part")
+        pixel_hashes = source.pixel_hashes()
+        similar = _similar_products(products, pixel_hashes) if near_duplicates else []
+        split_by_id = split_products(
+            products, pixel_hashes, validation=validation, test=test, seed=seed, similar=similar
+        )
+        write_split(output, split_by_id, SplitOrigin(source.content_hash, seed, validation, test, near_duplicates))
     except CatalogueError as error:
         raise click.ClickException(str(error)) from error
     click.echo("split       products  pictures  categories  fraction  largest deviation of a class")
@@ -53,3 +77,15 @@ def split(folder: Path, output: Path, validation: float, test: float, seed: int,
             f"{share.name:<10}  {share.products:>8,}  {share.pictures:>8,}  {share.categories:>10,}"
             f"  {share.fraction:>8.4f}  {deviating}"
         )
+
+
+def _similar_products(products: Sequence[Product], pixel_hashes: Mapping[str, str]) -> list[list[Product]]:
+    """Find what looks the same, and show how far the search is."""
+    from aisle_training.catalogue.checking.similar_products import look_at_pictures, similar_products
+    from aisle_training.commands.progress import progress_bar
+
+    with progress_bar("Looking at pictures") as show:
+        prints, _ = look_at_pictures(products, show)
+    sets = similar_products(products, pixel_hashes, prints)
+    click.echo(f"kept together: {sum(map(len, sets)):,} products in {len(sets):,} sets of similar pictures")
+    return sets

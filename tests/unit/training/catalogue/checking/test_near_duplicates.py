@@ -1,7 +1,5 @@
 """Finding pictures that look the same."""
 
-import random
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,18 +10,7 @@ from aisle_training.catalogue.checking import near_duplicates as room
 from aisle_training.catalogue.checking.near_duplicates import MAX_BITS, near_duplicates
 from aisle_training.catalogue.checking.picture_prints import PicturePrint, take_print
 from aisle_training.preprocessing.images import ImageError
-from tests.unit.training.catalogue.drawing import encode
-
-
-def scene(seed: int, size: tuple[int, int] = (90, 120)) -> Image.Image:
-    """Draw shapes before white that no other seed draws."""
-    generator = random.Random(seed)
-    image = Image.new("RGB", (90, 120), "white")
-    for _ in range(6):
-        x, y = generator.randrange(70), generator.randrange(100)
-        box = (x, y, x + generator.randrange(10, 50), y + generator.randrange(10, 50))
-        ImageDraw.Draw(image).ellipse(box, fill=tuple(generator.randrange(256) for _ in range(3)))
-    return image.resize(size, Image.Resampling.LANCZOS)
+from tests.unit.training.catalogue.drawing import encode, scene
 
 
 def test_copies_of_a_picture() -> None:

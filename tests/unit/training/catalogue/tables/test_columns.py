@@ -64,6 +64,19 @@ def test_list_is_a_path() -> None:
     assert row == SkippedRow("row 1", SkipReason.MALFORMED, "a list has 17 entries, expected at most 16")
 
 
+def test_list_of_pictures() -> None:
+    """Of several pictures the first counts; a list that is no path may be longer than one."""
+    columns = Columns("id", ("title",), ("path",), image="pictures", description=("points",))
+    row = parse(columns, id="1", path="Mugs", pictures=("", " a.jpg", "b.jpg"), points=("good",) * 40)
+    assert isinstance(row, Record)
+    assert row.picture_name == "a.jpg"
+    row = parse(columns, id="1", path="Mugs", pictures=())
+    assert isinstance(row, Record)
+    assert row.picture_name is None
+    row = parse(columns, id="1", path="Mugs", points=("p" * 40_000,) * 2)
+    assert row == SkippedRow("row 1", SkipReason.MALFORMED, "a field has 80000 characters, expected at most 65536")
+
+
 @pytest.mark.parametrize(
     ("value", "cell"),
     [
@@ -93,7 +106,7 @@ def test_values_that_are_no_cell(value: object) -> None:
     ("columns", "text"),
     [
         ({"category": ()}, "no category column"),
-        ({"image_pattern": "mug.jpg"}, r"lacks \{id\}"),
+        ({"image_pattern": "mug.jpg"}, r"lacks \{id\} or another column"),
         ({"category_separator": " "}, "is blank"),
     ],
 )

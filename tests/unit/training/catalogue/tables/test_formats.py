@@ -36,6 +36,12 @@ def test_unknown_format(tmp_path: Path) -> None:
         read_table(tmp_path / "shop.xlsx", COLUMNS)
 
 
+def test_columns_that_are_named_already(tmp_path: Path) -> None:
+    """JSON Lines and Parquet name their columns themselves: names for them are refused, and not passed over."""
+    with pytest.raises(CatalogueError, match="names its columns itself, as jsonl does"):
+        read_table(tmp_path / "shop.jsonl", COLUMNS, header=["id", "title", "category"])
+
+
 def test_category_names(tmp_path: Path) -> None:
     """The names of categories come from a CSV of two columns; a row that is none, or comes twice, is an error."""
     path = tmp_path / "names.csv"

@@ -32,6 +32,17 @@ def test_line_becomes_a_record(tmp_path: Path) -> None:
     ]
 
 
+def test_a_number_leads_into_a_list(tmp_path: Path) -> None:
+    """A number in a column's name is a place in a list; a list that is too short leaves the cell empty."""
+    columns = Columns(id="id", title=("name",), category=("categories.0",), image="images.1.url")
+    line = {"id": 7, "name": "Mug", "categories": [["Home", "Mugs"], ["Gifts"]], "images": [{}, {"url": "7.jpg"}]}
+    rows = read(tmp_path, json.dumps(line).encode(), json.dumps(line | {"images": [{}]}).encode(), columns=columns)
+    assert rows == [
+        Record("line 1", "7", "Mug", ("Home", "Mugs"), "7.jpg"),
+        Record("line 2", "7", "Mug", ("Home", "Mugs"), None),
+    ]
+
+
 @pytest.mark.parametrize(
     ("line", "detail"),
     [
