@@ -65,6 +65,6 @@ def write_scripted_run(path: Path, recipe: Recipe, catalogue: Catalogue, split_p
     for encoder in create_encoders(recipe, path):
         encoder.learn(train)
     for classifier in recipe.classifiers:
-        run.history_path(classifier).write_text("epoch,seconds,val_accuracy\n1,2.0,0.75\n2,4.0,0.5\n")
+        run.history_path(classifier).write_text("epoch,seconds,val_accuracy,val_loss\n1,2.0,0.75,0.9\n2,4.0,0.5,1.5\n")
     run.note_training(recipe.classifiers[0], 9.0, "3 processors")
     return run
