@@ -20,10 +20,10 @@ from aisle_training.runs import RunFolder
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
 
 
-def build() -> ImageClassifier:
+def build(*, flip_average: bool = False) -> ImageClassifier:
     """A small classifier with a hidden layer."""
     keras.utils.set_random_seed(0)
-    return ImageClassifier(3, 16, "convnet", 0.25, hidden_size=6)
+    return ImageClassifier(3, 16, "convnet", 0.25, hidden_size=6, flip_average=flip_average)
 
 
 class Counted:
@@ -41,10 +41,11 @@ class Counted:
         return self._network.predict(*arguments, **options)
 
 
+@pytest.mark.parametrize("flip_average", [False, True])
 @pytest.mark.parametrize("layer", ["pool_1", "all"])
-def test_two_parts_say_what_the_whole_says(layer: str):
+def test_two_parts_say_what_the_whole_says(layer: str, flip_average: bool):
     """The trained part of the frozen part's answer is the whole's, and above the cut alone anything is trained."""
-    model = build()
+    model = build(flip_average=flip_average)
     frozen, trained = model.split_at(layer)
     logits = trained.predict(frozen.predict(PIXELS, verbose=0), verbose=0)
     np.testing.assert_allclose(logits, model.logits_model().predict(PIXELS, verbose=0), atol=1e-5)

@@ -112,15 +112,15 @@ class ImageClassifier(keras.Model):  # type: ignore[misc]
                 features = keras.Model(cut, network.output, name="trained")(activations)
             except ValueError:
                 raise ValueError(f"not all that {self.network!r} computes goes through its layer {layer!r}") from None
-        logits = self.get_layer("logits")(self.get_layer("embedding_dropout")(self._embed(features)))
+        # New ones, for a graph that averages over the mirror image holds no dropout.
+        dropout = layers.Dropout(self.dropout, name="embedding_dropout")
+        if self.hidden_size:
+            features = self.get_layer("hidden")(layers.Dropout(self.dropout, name="feature_dropout")(features))
+        logits = self.get_layer("logits")(dropout(features))
         return (
             keras.Model(self.input, lower(self._scaled), name="image_classifier_frozen"),
             keras.Model(activations, logits, name="image_classifier_trained"),
         )
-
-    def _embed(self, features: Any) -> Any:
-        """Turn features of the image network into the embedding."""
-        return self.get_layer("hidden")(self.get_layer("feature_dropout")(features)) if self.hidden_size else features
 
     def set_temperature(self, temperature: float) -> None:
         """Set the temperature of the probabilities."""
