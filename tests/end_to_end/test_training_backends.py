@@ -91,7 +91,7 @@ def test_saved_classifier_says_the_same_on_tensorflow(trained: Path):
 
 
 def test_evaluation_beside_the_baseline(trained: Path, catalogue: Path):
-    """`aisle evaluate` prints each classifier and the baseline with their rows, and writes both files."""
+    """`aisle evaluate` prints each classifier and the baselines with their rows, and writes both files."""
     result = CliRunner().invoke(evaluate_command, [str(trained / "run")])
     assert result.exit_code == 0, result.output
     evaluation = json.loads((trained / "run/evaluation.json").read_text())
@@ -105,7 +105,9 @@ def test_evaluation_beside_the_baseline(trained: Path, catalogue: Path):
         ("fusion_classifier", "title alone", with_title),
         ("image_classifier", "picture", with_picture),
         ("title_classifier", "title", with_title),
+        ("linear model on 16x16 thumbnails", "picture", with_picture),
         ("TF-IDF + linear SVM", "title", with_title),
+        ("linear models together", "picture and title", len(test - {"7", "50"})),
         ("most frequent category", "nothing", len(test)),
     ]
     for figures in clean[:-1]:
