@@ -13,7 +13,7 @@ from aisle_training.datasets import Labels, Pixels
 
 Scores = npt.NDArray[np.float64]
 
-# Steps of the optimiser, some seconds on tens of thousands of pictures; it has not converged by then, nor need it.
+# Steps of the optimiser; it has not converged by then, nor need it.
 LOGISTIC_STEPS: Final = 100
 # Neighbouring pixels say nearly the same, which asks for little trust in each.
 INVERSE_PENALTY: Final = 0.01
@@ -68,7 +68,7 @@ def score_pictures(train_pixels: Pixels, train_labels: Labels, pixels: Pixels, c
 
     model = make_pipeline(StandardScaler(), LogisticRegression(C=INVERSE_PENALTY, max_iter=LOGISTIC_STEPS))
     with warnings.catch_warnings():
-        # It is meant to be stopped early: the last tenths of a point would take minutes.
+        # It is meant to be stopped early.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(_flat(train_pixels), train_labels)
     return _by_class(model.decision_function(_flat(pixels)), model.classes_, classes)
